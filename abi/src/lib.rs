@@ -1,0 +1,19 @@
+//! Every number that Leasehold, its hosts and its guests share, once.
+//!
+//! No logic: constants, and the same constants as tables ([`CALLS`], [`STATUSES`], …), from which the C header of the
+//! Linux driver and the tables of `docs/abi.md` are generated (`cargo xtask abi`).
+//!
+//! Standards come first. Function ids, error codes and descriptors of PSCI (Arm DEN0022), SMCCC (DEN0028) and FF-A
+//! (DEN0077A) are in [`psci`], [`smccc`] and [`ffa`]; the calls of our own are in [`vendor`].
+#![no_std]
+#![forbid(unsafe_code)]
+
+mod table;
+
+pub mod ffa;
+pub mod psci;
+pub mod smccc;
+pub mod vendor;
+
+pub use table::{Call, Constant};
+pub use vendor::{CALLS, EXIT_REASONS, FEATURE_BITS, STATUSES};

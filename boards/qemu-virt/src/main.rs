@@ -1,0 +1,2 @@
+//! boards/qemu-virt
+fn main() {}

@@ -1,0 +1,10 @@
+//! A channel for bytes that never blocks.
+
+/// Where log bytes go.
+///
+/// The writer is EL2 on a path that a VM may have caused, so nothing here waits: bytes that the channel cannot take
+/// now stay with the caller.
+pub trait Console: Send {
+    /// Takes as many of `bytes` as fit without waiting, and says how many those were (possibly none).
+    fn write_some(&mut self, bytes: &[u8]) -> usize;
+}

@@ -1,0 +1,19 @@
+//! What the hypervisor's core expects of a machine, as traits, and the stage-2 geometry that CPUs and SMMUs share.
+//!
+//! Implemented by `drivers`, composed by `bsp/soc`, used by `hyp-core`. None of the three sees another's insides.
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+mod console;
+mod geometry;
+mod interrupt;
+mod iommu;
+mod soc;
+mod vmid;
+
+pub use console::Console;
+pub use geometry::{GeometryError, MemoryAttributes, Stage2Geometry};
+pub use interrupt::{InterruptController, InterruptError};
+pub use iommu::{Iommu, IommuError, IommuEvent, IommuEventKind};
+pub use soc::Soc;
+pub use vmid::Vmid;

@@ -1,0 +1,2 @@
+//! Which driver sits where, with which quirks: one file per SoC.
+#![cfg_attr(not(test), no_std)]

@@ -1,0 +1,2 @@
+//! One driver per IP block.
+#![cfg_attr(not(test), no_std)]

@@ -1,0 +1,1 @@
+//! Images and log streams, from the engineer side.

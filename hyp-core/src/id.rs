@@ -1,0 +1,64 @@
+//! Who is who.
+
+use leasehold_hal::Vmid;
+
+/// A VM: its FF-A endpoint id, equal to its VMID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct VmId(u8);
+
+impl VmId {
+    /// The host.
+    pub const HOST: Self = Self(leasehold_abi::ffa::HOST_ID as u8);
+    /// The first guest's id; guests have consecutive ids.
+    pub const FIRST_GUEST: u8 = Self::HOST.0 + 1;
+
+    /// The id of guest slot `slot` (0 is the first guest), or `None` when ids run out.
+    #[must_use]
+    pub fn guest(slot: usize) -> Option<Self> {
+        u8::try_from(slot).ok()?.checked_add(Self::FIRST_GUEST).map(Self)
+    }
+
+    /// The slot of a guest's id; `None` for the host.
+    #[must_use]
+    pub fn slot(self) -> Option<usize> {
+        self.0.checked_sub(Self::FIRST_GUEST).map(usize::from)
+    }
+
+    /// The FF-A endpoint id.
+    #[must_use]
+    pub const fn endpoint(self) -> u16 {
+        self.0 as u16
+    }
+
+    /// The VM with this endpoint id; `None` for the hypervisor's and for ids that no VM can have.
+    #[must_use]
+    pub fn from_endpoint(raw: u16) -> Option<Self> {
+        u8::try_from(raw).ok().filter(|id| *id >= Self::HOST.0).map(Self)
+    }
+
+    /// The VMID that tags the VM's translations.
+    #[must_use]
+    pub const fn vmid(self) -> Vmid {
+        Vmid::new(self.0)
+    }
+}
+
+/// Names a lease: an FF-A memory handle (DEN0077A section 10.10.2). Bit 63 set: allocated by the hypervisor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Handle(u64);
+
+impl Handle {
+    /// The handle that a caller passed. Whether it names anything is for the lease table to say.
+    #[must_use]
+    pub const fn from_raw(raw: u64) -> Self {
+        Self(raw)
+    }
+
+    /// The handle as a number.
+    #[must_use]
+    pub const fn raw(self) -> u64 {
+        self.0
+    }
+}

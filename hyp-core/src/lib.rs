@@ -1,0 +1,12 @@
+//! The hypervisor's core.
+//!
+//! Everything but [`arch`] is logic that runs on the build machine too: it reaches the CPU, tables and page contents
+//! through [`Machine`], devices through the traits of `leasehold-hal`.
+#![cfg_attr(not(test), no_std)]
+
+pub mod arch;
+mod id;
+mod machine;
+
+pub use id::{Handle, VmId};
+pub use machine::{Machine, SyncError};

@@ -1,0 +1,176 @@
+//! Ranges of addresses: half-open, never empty, never wrapping.
+
+use crate::addr::{Address, Ipa, PAGE_SIZE, PhysAddr};
+use core::fmt;
+
+/// Why a range was not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum RangeError {
+    /// The length is zero.
+    Empty,
+    /// Start plus length leaves the address space.
+    Wraps,
+    /// Start or length is not a multiple of the page size.
+    Unaligned,
+}
+
+/// A range `[start, end)` of at least one byte. Holding one proves that it does not wrap.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AddrRange<A> {
+    start: A,
+    len: u64,
+}
+
+/// A range of physical addresses.
+pub type PhysRange = AddrRange<PhysAddr>;
+/// A range of intermediate physical addresses.
+pub type IpaRange = AddrRange<Ipa>;
+
+impl<A: Address> AddrRange<A> {
+    /// The `len` bytes from `start`.
+    ///
+    /// # Errors
+    /// [`RangeError::Empty`] for a zero `len`, [`RangeError::Wraps`] when the end leaves the address space.
+    pub fn new(start: A, len: u64) -> Result<Self, RangeError> {
+        if len == 0 {
+            return Err(RangeError::Empty);
+        }
+        start.checked_add(len).ok_or(RangeError::Wraps)?;
+        Ok(Self { start, len })
+    }
+
+    /// The first address in the range.
+    pub fn start(&self) -> A {
+        self.start
+    }
+
+    /// The first address behind the range.
+    pub fn end(&self) -> A {
+        // `new` has checked that the end exists; were that ever wrong, an empty rest is the safe answer.
+        self.start.checked_add(self.len).unwrap_or(self.start)
+    }
+
+    /// The length in bytes, never zero.
+    #[allow(clippy::len_without_is_empty, reason = "a range is never empty")]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether `address` is inside.
+    pub fn contains(&self, address: A) -> bool {
+        self.start <= address && address < self.end()
+    }
+
+    /// Whether all of `other` is inside.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.start <= other.start && other.end() <= self.end()
+    }
+
+    /// Whether any byte is in both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.start < other.end() && other.start < self.end()
+    }
+
+    /// The part that is in both ranges.
+    pub fn intersection(&self, other: &Self) -> Option<Self> {
+        let start = self.start.max(other.start);
+        let end = self.end().min(other.end());
+        let len = end.get().checked_sub(start.get())?;
+        Self::new(start, len).ok()
+    }
+}
+
+impl<A: Address> fmt::Debug for AddrRange<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{:?}..{:#x})", self.start, self.end().get())
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl<A: Address> defmt::Format for AddrRange<A> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "[{=u64:#x}..{=u64:#x})", self.start.get(), self.end().get());
+    }
+}
+
+/// A range of whole pages. Holding one proves alignment besides what [`AddrRange`] proves.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PageRange<A>(AddrRange<A>);
+
+impl<A: Address> PageRange<A> {
+    /// `count` pages from `start`.
+    ///
+    /// # Errors
+    /// [`RangeError::Unaligned`] when `start` is not at a page's edge, else as [`AddrRange::new`].
+    pub fn new(start: A, count: u64) -> Result<Self, RangeError> {
+        if !start.is_aligned(PAGE_SIZE) {
+            return Err(RangeError::Unaligned);
+        }
+        let len = count.checked_mul(PAGE_SIZE).ok_or(RangeError::Wraps)?;
+        AddrRange::new(start, len).map(Self)
+    }
+
+    /// The single page at `start`.
+    ///
+    /// # Errors
+    /// As [`PageRange::new`].
+    pub fn single(start: A) -> Result<Self, RangeError> {
+        Self::new(start, 1)
+    }
+
+    /// The first address.
+    pub fn start(&self) -> A {
+        self.0.start()
+    }
+
+    /// The first address behind the range.
+    pub fn end(&self) -> A {
+        self.0.end()
+    }
+
+    /// How many pages.
+    pub fn count(&self) -> u64 {
+        self.0.len() / PAGE_SIZE
+    }
+
+    /// The range in bytes.
+    pub fn bytes(&self) -> AddrRange<A> {
+        self.0
+    }
+
+    /// Whether any page is in both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.0.overlaps(&other.0)
+    }
+
+    /// The addresses of the pages, in order.
+    pub fn pages(&self) -> impl Iterator<Item = A> + use<A> {
+        let start = self.0.start();
+        (0..self.count()).filter_map(move |n| n.checked_mul(PAGE_SIZE).and_then(|off| start.checked_add(off)))
+    }
+}
+
+impl<A: Address> TryFrom<AddrRange<A>> for PageRange<A> {
+    type Error = RangeError;
+
+    fn try_from(range: AddrRange<A>) -> Result<Self, RangeError> {
+        if range.len() % PAGE_SIZE != 0 {
+            return Err(RangeError::Unaligned);
+        }
+        Self::new(range.start(), range.len() / PAGE_SIZE)
+    }
+}
+
+impl<A: Address> fmt::Debug for PageRange<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl<A: Address> defmt::Format for PageRange<A> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        self.0.format(f);
+    }
+}

@@ -1,0 +1,2 @@
+//! tests/guests
+fn main() {}
