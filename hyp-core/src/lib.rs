@@ -6,6 +6,7 @@
 
 pub mod arch;
 mod id;
+mod log;
 mod machine;
 
 pub use id::{Handle, VmId};

@@ -155,7 +155,7 @@ impl<A: Address> TryFrom<AddrRange<A>> for PageRange<A> {
     type Error = RangeError;
 
     fn try_from(range: AddrRange<A>) -> Result<Self, RangeError> {
-        if range.len() % PAGE_SIZE != 0 {
+        if !range.len().is_multiple_of(PAGE_SIZE) {
             return Err(RangeError::Unaligned);
         }
         Self::new(range.start(), range.len() / PAGE_SIZE)
