@@ -10,6 +10,7 @@ mod log;
 mod machine;
 mod ownership;
 mod stage2;
+pub mod trap;
 
 pub use id::{Handle, VmId};
 pub use machine::{Machine, SyncError};
