@@ -5,6 +5,7 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod arch;
+pub mod fault;
 mod id;
 mod log;
 mod machine;
