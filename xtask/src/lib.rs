@@ -2,6 +2,8 @@
 
 pub mod abi;
 pub mod build;
+pub mod elf;
+mod initramfs;
 pub mod lint;
 pub mod linux;
 pub mod process;

@@ -1,9 +1,11 @@
 //! `cargo xtask setup`: what the other commands need and the machine lacks.
 
-use anyhow::{Result, bail};
+use crate::ui;
+use anyhow::Result;
 
 pub mod debian;
 pub mod kernel;
+pub mod machine;
 pub mod qemu;
 pub mod toolchain;
 
@@ -24,6 +26,30 @@ pub struct Args {
 ///
 /// # Errors
 /// When something can neither be found nor be made.
-pub fn run(_args: Args) -> Result<()> {
-    bail!("not built yet")
+pub fn run(args: Args) -> Result<()> {
+    let toolchain = toolchain::get()?;
+    ui::step(
+        "Ready",
+        format_args!("{} for {}", toolchain.describe()?, toolchain::BARE_TARGET),
+    );
+    let qemu = qemu::get()?;
+    ui::step(
+        "Ready",
+        format_args!("QEMU {}.{}, {}", qemu.version.0, qemu.version.1, qemu.program.display()),
+    );
+    toolchain::cross_gcc()?;
+    toolchain::linux()?;
+    let kernels = if args.all {
+        &kernel::Version::ALL[..]
+    } else {
+        &[args.kernel]
+    };
+    for version in kernels {
+        let kernel = kernel::get(*version)?;
+        ui::step(
+            "Ready",
+            format_args!("Linux {}", kernel.release.as_deref().unwrap_or("of unknown release")),
+        );
+    }
+    Ok(())
 }
