@@ -388,6 +388,8 @@ impl LinuxToolchain {
         command
             .args(["--target", self.target])
             .env("CARGO_TARGET_DIR", workspace::target("linux"))
+            // It goes into an initramfs: symbols stay, for a panic's trace, line tables do not.
+            .env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo")
             .env(format!("CARGO_TARGET_{name}_RUSTFLAGS"), "-Ctarget-feature=+crt-static");
         if self.target == LINUX_TARGET {
             command.env(format!("CARGO_TARGET_{name}_LINKER"), format!("{}gcc", cross_prefix()));
