@@ -2,6 +2,7 @@
 
 pub mod abi;
 pub mod build;
+mod doors;
 pub mod elf;
 mod initramfs;
 pub mod lint;

@@ -113,26 +113,69 @@ fn copy_sources(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The files of a folder that a kernel module is built from.
-fn sources(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
+/// The files of a folder, and of those below it, that a kernel module is built from, by their paths in it.
+fn sources(folder: &Path) -> Result<BTreeMap<PathBuf, PathBuf>> {
     let mut found = BTreeMap::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
-        let path = entry?.path();
-        let Some(name) = path.file_name().and_then(OsStr::to_str) else {
-            continue;
-        };
-        let source = name.ends_with(".c") && !name.ends_with(".mod.c") || name.ends_with(".h") || name.ends_with(".S");
-        if path.is_file() && (source || name == "Kbuild" || name == "Makefile") {
-            found.insert(name.to_owned(), path);
+    let mut folders = vec![PathBuf::new()];
+    while let Some(inner) = folders.pop() {
+        let path = folder.join(&inner);
+        for entry in fs::read_dir(&path).with_context(|| format!("cannot read {}", path.display()))? {
+            let entry = entry?;
+            let name = inner.join(entry.file_name());
+            if entry.file_type()?.is_dir() {
+                folders.push(name);
+            } else if is_source(&entry.file_name().to_string_lossy()) {
+                found.insert(name, entry.path());
+            }
         }
     }
     Ok(found)
 }
 
+/// Whether a file is a source. What kbuild leaves beside them is not.
+fn is_source(name: &str) -> bool {
+    let made = name.ends_with(".mod.c") || name.starts_with('.');
+    let source = [".c", ".h", ".S"].iter().any(|suffix| name.ends_with(suffix));
+    source && !made || name == "Kbuild" || name == "Makefile"
+}
+
 fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
     let bytes = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
     if fs::read(to).ok().as_ref() != Some(&bytes) {
+        if let Some(folder) = to.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        }
         fs::write(to, bytes).with_context(|| format!("cannot write {}", to.display()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_as_it_was_is_not_touched_and_what_is_gone_takes_its_products() {
+        let folder = std::env::temp_dir().join(format!("leasehold-xtask-linux-{}", std::process::id()));
+        let (from, to) = (folder.join("from"), folder.join("to"));
+        fs::create_dir_all(from.join("uapi")).unwrap();
+        for name in ["Makefile", "a.c", "b.c", "uapi/c.h", "a.mod.c", "a.o", "notes.txt"] {
+            fs::write(from.join(name), name).unwrap();
+        }
+        copy_sources(&from, &to).unwrap();
+        let copied: Vec<PathBuf> = sources(&to).unwrap().into_keys().collect();
+        assert_eq!(copied, ["Makefile", "a.c", "b.c", "uapi/c.h"].map(PathBuf::from));
+        assert!(!to.join("a.o").exists());
+
+        fs::write(to.join("a.o"), "built").unwrap();
+        let before = fs::metadata(to.join("a.c")).unwrap().modified().unwrap();
+        copy_sources(&from, &to).unwrap();
+        assert_eq!(fs::metadata(to.join("a.c")).unwrap().modified().unwrap(), before);
+        assert!(to.join("a.o").exists());
+
+        fs::remove_file(from.join("b.c")).unwrap();
+        copy_sources(&from, &to).unwrap();
+        assert!(!to.join("b.c").exists() && !to.join("a.o").exists() && to.join("uapi/c.h").exists());
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }
