@@ -127,3 +127,15 @@ constants! {
     /// Nothing was delivered: the access was a device's.
     MECHANISM_NONE = 0;
 }
+
+constants! {
+    /// Lengths that the calls keep to, as a table.
+    LIMITS: u64;
+
+    /// The most bytes that `CONSOLE_READ` returns: fourteen registers.
+    MAX_CONSOLE_BYTES = 14 * 8;
+    /// The most bytes that `VM_LOAD` copies: a page.
+    MAX_LOAD_BYTES = 4096;
+    /// Bytes at the address given to `VM_START` that are the device tree's.
+    TREE_BYTES = 8192;
+}
