@@ -66,6 +66,8 @@ fn every_kind_of_value() {
         "flags READ | WRITE, debug some, tuple (1, x, true)",
         "nothing 3 times: [Nothing, Nothing, Nothing]",
         "two\nlines",
+        r"2: bye\r\nbye",
+        "EL2 stopped: as it should",
     ];
     assert_eq!(messages(LOG), expected);
 }
@@ -101,6 +103,7 @@ fn text_is_plain_unless_asked() {
             "0.004000 WARN  refused: Refused { ipa: 2147487744, vmid: 3 }",
             "0.005000 ERROR three: [Granted, Nested(Some(7)), Nested(None)]",
             "0.008000 console vm 4",
+            "0.013000 ERROR EL2 stopped: as it should",
         ]
     );
     let whole = Formatter {
@@ -108,7 +111,7 @@ fn text_is_plain_unless_asked() {
         root: Some("/src".into()),
         ..Formatter::default()
     };
-    let last = whole.format(events(LOG).last().unwrap()).unwrap();
+    let last = whole.format(&events(LOG)[10]).unwrap();
     assert!(last.starts_with("0.011000 INFO  two\nlines (src/main.rs:"), "{last}");
     let coloured = Formatter {
         colours: true,
