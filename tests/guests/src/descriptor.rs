@@ -182,6 +182,11 @@ mod tests {
     fn a_relinquish_is_what_the_tables_say() {
         let mut bytes = [0xaau8; 32];
         let len = relinquish(|at, b| bytes[at..at + b.len()].copy_from_slice(b), 0x99, 2);
-        assert_eq!(bytes[..len], [0x99, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(
+            bytes[..len],
+            [
+                0x99, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0
+            ]
+        );
     }
 }

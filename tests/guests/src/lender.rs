@@ -48,7 +48,10 @@ impl Transcript {
             let _ = self.text.push(*byte);
         }
         while let Some(end) = self.text[self.shown..].iter().position(|b| *b == b'\n') {
-            line!("guest| {}", core::str::from_utf8(&self.text[self.shown..self.shown + end]).unwrap_or("?"));
+            line!(
+                "guest| {}",
+                core::str::from_utf8(&self.text[self.shown..self.shown + end]).unwrap_or("?")
+            );
             self.shown += end + 1;
         }
     }
@@ -82,7 +85,10 @@ const TREE_BYTES: u64 = 8192;
 impl Image {
     /// The image in the ramdisk, if there is a ramdisk.
     pub fn new(ramdisk: Range, pages: &mut Pages) -> Option<Image> {
-        (!ramdisk.is_empty() && ramdisk.start.is_multiple_of(PAGE)).then(|| Image { file: ramdisk, first: pages.take(1) })
+        (!ramdisk.is_empty() && ramdisk.start.is_multiple_of(PAGE)).then(|| Image {
+            file: ramdisk,
+            first: pages.take(1),
+        })
     }
 
     /// How much memory it wants: its file, what is zero behind it, and its stack.
@@ -100,12 +106,23 @@ impl Image {
         self.first.fill(|at| {
             let from = self.file.start + (at - self.first.base());
             // SAFETY: within the ramdisk's pages, 8-byte aligned.
-            if from < self.file.end { unsafe { (from as *const u64).read_volatile() } } else { 0 }
+            if from < self.file.end {
+                unsafe { (from as *const u64).read_volatile() }
+            } else {
+                0
+            }
         });
         self.first.put(ARGS_OFFSET, &[0; ARGS_BYTES]);
-        self.first.put(ARGS_OFFSET, &arguments.as_bytes()[..arguments.len().min(ARGS_BYTES - 1)]);
+        self.first.put(
+            ARGS_OFFSET,
+            &arguments.as_bytes()[..arguments.len().min(ARGS_BYTES - 1)],
+        );
         for offset in (0..self.file.bytes()).step_by(PAGE as usize) {
-            let from = if offset == 0 { self.first.base() } else { self.file.start + offset };
+            let from = if offset == 0 {
+                self.first.base()
+            } else {
+                self.file.start + offset
+            };
             let bytes = (self.file.bytes() - offset).min(PAGE);
             named("load", vm::load(id, RAM_BASE + offset, from, bytes))?;
         }
@@ -151,7 +168,12 @@ impl Guest {
                 return Err(failed);
             }
         };
-        let guest = Guest { id, memory, further: Vec::new(), said: Transcript::default() };
+        let guest = Guest {
+            id,
+            memory,
+            further: Vec::new(),
+            said: Transcript::default(),
+        };
         let filled = named("map", vm::map(id, memory, RAM_BASE)).and_then(|()| image.load(id, arguments));
         match filled {
             Ok(()) => Ok(guest),

@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod descriptor;
+pub mod expect;
 pub mod pattern;
 pub mod range;
 
@@ -17,6 +18,8 @@ pub mod console;
 pub mod edu;
 #[cfg(target_os = "none")]
 pub mod ffa;
+#[cfg(target_os = "none")]
+pub mod host;
 #[cfg(target_os = "none")]
 pub mod lender;
 #[cfg(target_os = "none")]

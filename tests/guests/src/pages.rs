@@ -24,11 +24,6 @@ impl Block {
         Block { base, pages: 1 }
     }
 
-    /// Another name for the same pages.
-    pub(crate) const fn clone_handle(&self) -> Block {
-        *self
-    }
-
     /// Its address.
     pub const fn base(&self) -> u64 {
         self.base
@@ -47,7 +42,10 @@ impl Block {
     /// `pages` pages of it, from page `first`.
     pub fn part(&self, first: u64, pages: u64) -> Block {
         assert!(first + pages <= self.pages);
-        Block { base: self.base + first * PAGE, pages }
+        Block {
+            base: self.base + first * PAGE,
+            pages,
+        }
     }
 
     fn pointer<T>(&self, offset: usize) -> *mut T {
@@ -129,9 +127,19 @@ impl Pages {
             let taken = taken.pages_around();
             let mut next = Vec::new();
             for range in &free {
-                let below = Range { start: range.start, end: range.end.min(taken.start) };
-                let above = Range { start: range.start.max(taken.end), end: range.end };
-                let parts = if range.overlaps(&taken) { [below, above] } else { [*range, Range::default()] };
+                let below = Range {
+                    start: range.start,
+                    end: range.end.min(taken.start),
+                };
+                let above = Range {
+                    start: range.start.max(taken.end),
+                    end: range.end,
+                };
+                let parts = if range.overlaps(&taken) {
+                    [below, above]
+                } else {
+                    [*range, Range::default()]
+                };
                 for part in parts.iter().filter(|p| !p.is_empty()) {
                     let _ = next.push(*part);
                 }
@@ -151,7 +159,15 @@ impl Pages {
                 continue;
             }
             // What alignment skips stays free as a stretch of its own while there is room to note it.
-            if base > range.start && self.free.push(Range { start: range.start, end: base }).is_err() {
+            if base > range.start
+                && self
+                    .free
+                    .push(Range {
+                        start: range.start,
+                        end: base,
+                    })
+                    .is_err()
+            {
                 continue;
             }
             self.free[i].start = base + bytes;
@@ -186,7 +202,12 @@ impl Pages {
     /// Takes all that is left. The contents stay as they are.
     pub fn take_rest(&mut self) -> Vec<Block, MOST_STRETCHES> {
         let rest = self.free.iter().filter(|r| !r.is_empty());
-        let blocks = rest.map(|r| Block { base: r.start, pages: r.bytes() / PAGE }).collect();
+        let blocks = rest
+            .map(|r| Block {
+                base: r.start,
+                pages: r.bytes() / PAGE,
+            })
+            .collect();
         self.free.clear();
         blocks
     }

@@ -19,7 +19,11 @@ pub fn call(function: u32, arguments: &[u64]) -> i32 {
     let mut registers = [0; 29];
     registers[0] = u64::from(function);
     registers[1..=arguments.len()].copy_from_slice(arguments);
-    let conduit = if BY_SMC.load(Ordering::Relaxed) { Conduit::Smc } else { Conduit::Hvc };
+    let conduit = if BY_SMC.load(Ordering::Relaxed) {
+        Conduit::Smc
+    } else {
+        Conduit::Hvc
+    };
     call::raw(conduit, &mut registers);
     registers[0] as i32
 }

@@ -12,7 +12,10 @@ pub struct Range {
 impl Range {
     /// A range of `bytes` bytes. One that would wrap ends at the last address.
     pub const fn new(start: u64, bytes: u64) -> Range {
-        Range { start, end: start.saturating_add(bytes) }
+        Range {
+            start,
+            end: start.saturating_add(bytes),
+        }
     }
 
     /// How long it is.
@@ -37,7 +40,10 @@ impl Range {
 
     /// The whole pages that it touches.
     pub const fn pages_around(&self) -> Range {
-        Range { start: self.start & !0xfff, end: self.end.saturating_add(0xfff) & !0xfff }
+        Range {
+            start: self.start & !0xfff,
+            end: self.end.saturating_add(0xfff) & !0xfff,
+        }
     }
 }
 

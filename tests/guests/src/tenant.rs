@@ -33,7 +33,11 @@ pub fn machine(tree: u64) -> Option<Machine> {
     match unsafe { Machine::read(tree) } {
         Ok(machine) => {
             console::set(machine.uart);
-            say(if machine.uart == 0 { "tree FAIL: no PL011" } else { "tree ok" });
+            say(if machine.uart == 0 {
+                "tree FAIL: no PL011"
+            } else {
+                "tree ok"
+            });
             Some(machine)
         }
         Err(_) => {

@@ -120,9 +120,16 @@ impl Machine {
         // SAFETY: aligned; the caller says that what is there stays.
         let tree: DevTree<'static> =
             unsafe { DevTree::from_raw_pointer(address as *const u8) }.map_err(|_| TreeError::NoTree)?;
-        let mut machine = Machine { tree: Range::new(address, tree.totalsize() as u64), ..Machine::default() };
+        let mut machine = Machine {
+            tree: Range::new(address, tree.totalsize() as u64),
+            ..Machine::default()
+        };
         machine.walk(&tree).map_err(|_| TreeError::Malformed)?;
-        if machine.memory.is_empty() { Err(TreeError::NoMemory) } else { Ok(machine) }
+        if machine.memory.is_empty() {
+            Err(TreeError::NoMemory)
+        } else {
+            Ok(machine)
+        }
     }
 
     fn walk(&mut self, tree: &DevTree<'static>) -> Result<(), fdt_rs::error::DevTreeError> {
@@ -134,7 +141,12 @@ impl Machine {
         while let Some(token) = tokens.next()? {
             match token {
                 ParsedTok::BeginNode(node) => {
-                    let fresh = Node { name: text(node.name), address_cells: 2, size_cells: 1, ..Node::default() };
+                    let fresh = Node {
+                        name: text(node.name),
+                        address_cells: 2,
+                        size_cells: 1,
+                        ..Node::default()
+                    };
                     if too_deep > 0 || path.push(fresh).is_err() {
                         too_deep += 1;
                     }
@@ -147,7 +159,11 @@ impl Machine {
                 }
                 ParsedTok::Prop(property) if too_deep == 0 => {
                     let name = strings.get(property.name_offset..).unwrap_or(&[]);
-                    let name = name.split(|b| *b == 0).next().and_then(|n| from_utf8(n).ok()).unwrap_or("");
+                    let name = name
+                        .split(|b| *b == 0)
+                        .next()
+                        .and_then(|n| from_utf8(n).ok())
+                        .unwrap_or("");
                     let above = path.len().saturating_sub(1);
                     let in_chosen = above == 1 && path[above].name == "chosen";
                     if in_chosen && name == "stdout-path" {
@@ -186,10 +202,16 @@ impl Machine {
         let Some(parent) = path.last() else { return };
         let mut reg = ranges(node.reg, parent);
         if path.len() == 1 && text(node.device_type) == "memory" {
-            self.memory.extend(reg.filter(|r| !r.is_empty()).take(self.memory.capacity() - self.memory.len()));
+            self.memory.extend(
+                reg.filter(|r| !r.is_empty())
+                    .take(self.memory.capacity() - self.memory.len()),
+            );
             self.memory.sort_unstable_by_key(|r| r.start);
         } else if parent.name == "reserved-memory" {
-            self.reserved.extend(reg.filter(|r| !r.is_empty()).take(self.reserved.capacity() - self.reserved.len()));
+            self.reserved.extend(
+                reg.filter(|r| !r.is_empty())
+                    .take(self.reserved.capacity() - self.reserved.len()),
+            );
         } else if parent.name == "cpus" && node.base_name() == "cpu" {
             let _ = self.cpus.push(number(node.reg));
         } else if node.is("arm,pl011") {
@@ -203,7 +225,11 @@ impl Machine {
         } else if node.is("arm,gic-v3") {
             self.gic = reg.next().zip(reg.next()).map(|(d, r)| (d.start, r.start));
         } else if parent.name == "leasehold" && node.base_name() == "lease" {
-            let _ = self.leases.push(Lease { handle: node.handle, tag: node.tag, owner: node.owner });
+            let _ = self.leases.push(Lease {
+                handle: node.handle,
+                tag: node.tag,
+                owner: node.owner,
+            });
         }
     }
 
@@ -213,7 +239,10 @@ impl Machine {
         let mut holes = Vec::new();
         let mut at = RAM_BASE;
         for memory in &self.memory {
-            let hole = Range { start: at, end: memory.start };
+            let hole = Range {
+                start: at,
+                end: memory.start,
+            };
             if !hole.is_empty() {
                 let _ = holes.push(hole);
             }
@@ -224,6 +253,9 @@ impl Machine {
 
     /// From the first to the last RAM, holes included.
     pub fn ram(&self) -> Range {
-        Range { start: RAM_BASE, end: self.memory.iter().map(|m| m.end).max().unwrap_or(RAM_BASE) }
+        Range {
+            start: RAM_BASE,
+            end: self.memory.iter().map(|m| m.end).max().unwrap_or(RAM_BASE),
+        }
     }
 }

@@ -50,7 +50,12 @@ pub struct Features {
 /// The status.
 pub fn features() -> Result<Features, i32> {
     let r = status(&call(vendor::FEATURES, &[]))?;
-    Ok(Features { bits: r[1], vms: r[2], leases: r[3], ranges: r[4] })
+    Ok(Features {
+        bits: r[1],
+        vms: r[2],
+        leases: r[3],
+        ranges: r[4],
+    })
 }
 
 /// `VM_CREATE`: the new VM's id.
@@ -100,7 +105,10 @@ pub struct Exit {
 /// The status.
 pub fn run(vm: u64, vcpu: u64) -> Result<Exit, i32> {
     let r = patiently(vendor::VM_RUN, &[vm, vcpu])?;
-    Ok(Exit { reason: r[1], details: [r[2], r[3], r[4]] })
+    Ok(Exit {
+        reason: r[1],
+        details: [r[2], r[3], r[4]],
+    })
 }
 
 /// `VM_DESTROY`, again while there is more to do.

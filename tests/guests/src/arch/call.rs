@@ -90,7 +90,11 @@ static BY_SMC: AtomicBool = AtomicBool::new(false);
 
 /// The conduit of calls that name none.
 pub fn conduit() -> Conduit {
-    if BY_SMC.load(Ordering::Relaxed) { Conduit::Smc } else { Conduit::Hvc }
+    if BY_SMC.load(Ordering::Relaxed) {
+        Conduit::Smc
+    } else {
+        Conduit::Hvc
+    }
 }
 
 /// Sets the conduit of calls that name none.

@@ -94,7 +94,11 @@ pub(super) fn recover(frame: &mut Frame) -> bool {
     if frame.vector != SYNC_EL0 {
         return false;
     }
-    let fault = if frame.class() == CLASS_SVC { Fault::default() } else { frame.fault() };
+    let fault = if frame.class() == CLASS_SVC {
+        Fault::default()
+    } else {
+        frame.fault()
+    };
     let stack = (&raw const *frame).wrapping_add(1) as u64;
     // SAFETY: EL0 was entered by `lh_el0_enter` only, whose frame lies above this one; its word at 96 is the address of
     // the `Fault` of `run`.
@@ -111,8 +115,8 @@ pub struct Program {
 }
 
 impl Program {
-    /// Writes the stubs into a page. Where the MMU is on, it must be executable at EL0.
-    pub fn new(page: &mut Block) -> Program {
+    /// Writes the stubs into a page, and runs them there. Where the MMU is on, it must be executable at EL0.
+    pub fn new(page: Block) -> Program {
         for (i, stub) in Stub::ALL.iter().enumerate() {
             for (j, word) in stub.code().iter().enumerate() {
                 page.write32((i * LONGEST + j) * 4, *word);
@@ -121,6 +125,11 @@ impl Program {
         page.clean();
         super::cpu::invalidate_instructions();
         Program { base: page.base() }
+    }
+
+    /// Stubs that [`Program::new`] has written, by the address that their page has now.
+    pub fn existing(base: u64) -> Program {
+        Program { base }
     }
 
     /// Where a stub's first instruction is.
@@ -142,7 +151,11 @@ impl Program {
         let value = unsafe { lh_el0_enter(self.pc(stub), x0, x1, &raw mut fault) };
         // SAFETY: a plain local variable, written by way of the pointer.
         let fault = unsafe { (&raw const fault).read_volatile() };
-        if fault == Fault::default() { Ok(value) } else { Err(fault) }
+        if fault == Fault::default() {
+            Ok(value)
+        } else {
+            Err(fault)
+        }
     }
 
     /// Loads 64 bits at EL0.

@@ -21,14 +21,18 @@ mod redistributor {
     pub const ISENABLER0: u64 = 0x1_0100;
 }
 
+/// `GICD_CTLR`: affinity routing, and group 1 enabled (12.9.4).
+const DISTRIBUTOR_ON: u64 = 1 << 4 | 1 << 1;
+
 /// Lets this CPU be interrupted by [`SGI`]. `frame` is its redistributor.
 ///
 /// # Errors
 /// The access that was refused.
-pub fn enable(frame: u64) -> Result<(), super::probe::Fault> {
+pub fn enable(distributor: u64, frame: u64) -> Result<(), super::probe::Fault> {
     use super::probe::{Width, read, write};
     // SAFETY: registers of the interrupt controller are nobody's memory.
     unsafe {
+        write(distributor, Width::Word, DISTRIBUTOR_ON)?;
         let waker = read(frame + redistributor::WAKER, Width::Word)?;
         write(frame + redistributor::WAKER, Width::Word, waker & !2)?;
         write(frame + redistributor::IGROUPR0, Width::Word, 0xffff_ffff)?;

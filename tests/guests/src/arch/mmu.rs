@@ -1,6 +1,7 @@
 //! Stage 1 at EL1: everything where it is, 39 bits of address, 4 KiB granule.
 //!
-//! Both halves of the address space walk the same tables, so that what is at `a` is at [`kernel`]`(a)` too.
+//! Both halves of the address space walk the same tables, so that what is at `a` is at [`kernel`]`(a)` too. RAM is at
+//! [`user`]`(a)` once more, for EL0.
 
 use super::cpu;
 use super::entry::SCTLR_OFF;
@@ -52,6 +53,13 @@ pub const fn kernel(a: u64) -> u64 {
     a | 0xffff_ff80_0000_0000
 }
 
+/// What is at physical address `a` of RAM, by an address that EL0 can use.
+pub const fn user(a: u64) -> u64 {
+    a + USER_WINDOW
+}
+
+const USER_WINDOW: u64 = 128 * GIB;
+
 /// A set of tables.
 pub struct Space {
     root: Block,
@@ -68,17 +76,33 @@ impl Space {
             let base = base & !(GIB - 1);
             space.root.write((base / GIB * 8) as usize, base | leaf);
         }
-        let mut at = ram.start & !(BLOCK - 1);
-        while at < ram.end {
-            let table = space.next(pages, &space.root.clone_handle(), (at / GIB) as usize, at & !(GIB - 1), GIB / 512);
-            table.write((at % GIB / BLOCK * 8) as usize, at | Access::Kernel.bits());
-            at += BLOCK;
+        for (window, access) in [(0, Access::Kernel), (USER_WINDOW, Access::User)] {
+            let mut at = ram.start & !(BLOCK - 1);
+            while at < ram.end {
+                let level2 = space.level2(pages, at + window);
+                level2.write((at % GIB / BLOCK * 8) as usize, at | access.bits());
+                at += BLOCK;
+            }
         }
         space
     }
 
+    /// Lets both windows map `area` in pages, or as blocks again, which it must then be made of.
+    pub fn set_granule(&self, pages: &mut Pages, area: Block, in_pages: bool) {
+        for (window, access) in [(0, Access::Kernel), (USER_WINDOW, Access::User)] {
+            let (base, bytes) = (area.base(), area.bytes());
+            if in_pages {
+                self.map_pages(pages, base + window, base, bytes, access);
+            } else {
+                for offset in (0..bytes).step_by(BLOCK as usize) {
+                    self.map_block(pages, base + offset + window, base + offset, access);
+                }
+            }
+        }
+    }
+
     /// The table that entry `index` points at, made if it is not there, with what the entry mapped before.
-    fn next(&self, pages: &mut Pages, table: &Block, index: usize, base: u64, step: u64) -> Block {
+    fn next(pages: &mut Pages, table: &Block, index: usize, step: u64) -> Block {
         let entry = table.read(index * 8);
         if entry & (VALID | TABLE) == VALID | TABLE {
             return Block::of_table(entry & ADDRESS);
@@ -87,7 +111,7 @@ impl Space {
         if entry & VALID != 0 {
             let kind = if step == PAGE { TABLE } else { 0 };
             for i in 0..512 {
-                next.write(i * 8, (base + i as u64 * step) | (entry & !ADDRESS) | kind);
+                next.write(i * 8, (entry + i as u64 * step) | kind);
             }
         }
         // Break before make; what runs this is mapped by another entry, or the MMU is off.
@@ -99,7 +123,7 @@ impl Space {
     }
 
     fn level2(&self, pages: &mut Pages, va: u64) -> Block {
-        self.next(pages, &self.root.clone_handle(), (va / GIB) as usize, va & !(GIB - 1), BLOCK)
+        Self::next(pages, &self.root, (va / GIB) as usize, BLOCK)
     }
 
     /// Maps `size` bytes from `va` at `pa` in pages.
@@ -107,7 +131,7 @@ impl Space {
         for offset in (0..size).step_by(PAGE as usize) {
             let (va, pa) = (va + offset, pa + offset);
             let level2 = self.level2(pages, va);
-            let level3 = self.next(pages, &level2, (va % GIB / BLOCK) as usize, va & !(BLOCK - 1), PAGE);
+            let level3 = Self::next(pages, &level2, (va % GIB / BLOCK) as usize, PAGE);
             replace(&level3, (va % BLOCK / PAGE) as usize, pa | access.bits() | TABLE);
         }
     }

@@ -159,7 +159,11 @@ fn run(probe: Probe, address: u64, value: u64, slide: u64) -> Result<u64, Fault>
     // `fault` was written behind the compiler's back, by way of the pointer.
     // SAFETY: a plain local variable.
     let fault = unsafe { (&raw const fault).read_volatile() };
-    if fault == Fault::default() { Ok(value) } else { Err(fault) }
+    if fault == Fault::default() {
+        Ok(value)
+    } else {
+        Err(fault)
+    }
 }
 
 /// Loads from `address`. The value is zero-extended.
@@ -233,7 +237,11 @@ pub unsafe fn fetch(address: u64, argument: u64) -> Result<u64, Fault> {
     let value = unsafe { lh_probe_jump(address, &raw mut fault, slide(), JUMP, argument) };
     // SAFETY: a plain local variable, written by way of the pointer.
     let fault = unsafe { (&raw const fault).read_volatile() };
-    if fault == Fault::default() { Ok(value) } else { Err(fault) }
+    if fault == Fault::default() {
+        Ok(value)
+    } else {
+        Err(fault)
+    }
 }
 
 /// Called by the vector: is this exception a probe's? Then it is written down and the probe returns.
@@ -254,6 +262,10 @@ pub(super) fn recover(frame: &mut Frame) -> bool {
     let fault = frame.fault();
     // SAFETY: x1 of a probe is the address of the `Fault` that its caller, above, keeps on its stack.
     unsafe { (frame.x[1] as *mut Fault).write_volatile(fault) };
-    frame.elr = if in_probe { at(&lh_probe_fixup) } else { at(&lh_probe_jump_back) };
+    frame.elr = if in_probe {
+        at(&lh_probe_fixup)
+    } else {
+        at(&lh_probe_jump_back)
+    };
     true
 }

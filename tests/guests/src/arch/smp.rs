@@ -105,12 +105,16 @@ pub fn all(work: Work, argument: usize) -> bool {
     TURN.store(turn, Ordering::Release);
     cpu::sev();
     work(0, argument);
-    cpu::wait(PATIENCE_MS, || (1..count()).all(|n| DONE[n].load(Ordering::Acquire) == turn | HERE))
+    cpu::wait(PATIENCE_MS, || {
+        (1..count()).all(|n| DONE[n].load(Ordering::Acquire) == turn | HERE)
+    })
 }
 
 /// Waits until every CPU has come here. Only inside of [`all`]. Did they, in time?
 pub fn meet(number: usize) -> bool {
     let mine = MET[number].load(Ordering::Acquire) + 1;
     MET[number].store(mine, Ordering::Release);
-    cpu::wait(PATIENCE_MS, || (0..count()).all(|n| MET[n].load(Ordering::Acquire) >= mine))
+    cpu::wait(PATIENCE_MS, || {
+        (0..count()).all(|n| MET[n].load(Ordering::Acquire) >= mine)
+    })
 }
