@@ -70,6 +70,7 @@ pub struct Machine {
     gic: Gic,
     virtualization: bool,
     edu: bool,
+    its: bool,
     gdb: Option<u16>,
     extra: Vec<OsString>,
     qemu: PathBuf,
@@ -105,6 +106,7 @@ impl Machine {
             gic: Gic::default(),
             virtualization: false,
             edu: false,
+            its: false,
             gdb: None,
             extra: Vec::new(),
             qemu: "qemu-system-aarch64".into(),
@@ -167,9 +169,16 @@ impl Machine {
         self
     }
 
-    /// Adds the `edu` device, a DMA master behind the SMMU at 00:01.0.
+    /// Adds the `edu` device, a DMA master behind the SMMU at 00:01.0. QEMU wants a way to deliver MSIs for it, so it
+    /// brings the ITS with it where the GIC is GICv3.
     pub fn edu(mut self) -> Machine {
         self.edu = true;
+        self
+    }
+
+    /// Gives a GICv3 an ITS. Without it there is one only where [`Machine::edu`] needs it.
+    pub fn its(mut self) -> Machine {
+        self.its = true;
         self
     }
 
@@ -305,11 +314,11 @@ impl Machine {
             Gic::V2 => 2,
             Gic::V3 => 3,
         };
-        let el2_there = on(self.virtualization);
+        let (el2_there, its) = (on(self.virtualization), on(self.its || self.edu));
         args.add("-name", &self.name);
         args.add(
             "-M",
-            format!("virt,virtualization={el2_there},gic-version={gic},iommu=smmuv3,its=off"),
+            format!("virt,virtualization={el2_there},gic-version={gic},iommu=smmuv3,its={its}"),
         );
         args.add("-cpu", &self.cpu);
         args.add("-smp", self.smp.to_string());
@@ -397,10 +406,11 @@ impl Board {
     }
 }
 
-/// `target/run`, or what `LEASEHOLD_RUN_DIR` names.
+/// `target/run` of the workspace, or what `LEASEHOLD_RUN_DIR` names.
 fn run_root() -> PathBuf {
-    let root = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/run");
-    std::env::var_os("LEASEHOLD_RUN_DIR").map_or_else(root, PathBuf::from)
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let workspace = package.ancestors().nth(2).unwrap_or(package);
+    std::env::var_os("LEASEHOLD_RUN_DIR").map_or_else(|| workspace.join("target/run"), PathBuf::from)
 }
 
 fn read_header(path: &Path) -> Result<ImageHeader, Error> {
