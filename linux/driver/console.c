@@ -12,9 +12,6 @@
 #error "the text comes in little-endian registers"
 #endif
 
-/* Bytes that one call brings: x2 to x15 */
-#define LH_CONSOLE_CHUNK	112
-
 /* Takes one chunk. Returns its length, or an error. */
 static int console_take(struct lh_vm *vm)
 {
@@ -25,7 +22,7 @@ static int console_take(struct lh_vm *vm)
 
 	if (error)
 		return error;
-	if (regs.a1 > LH_CONSOLE_CHUNK)
+	if (regs.a1 > LH_MAX_CONSOLE_BYTES)
 		return -EIO;
 	kfifo_in(&vm->console, (const unsigned char *)&regs +
 		 offsetof(struct arm_smccc_1_2_regs, a2), regs.a1);
@@ -44,7 +41,7 @@ bool lh_console_drain(struct lh_vm *vm)
 	bool news = false;
 
 	mutex_lock(&vm->console_lock);
-	while (!all && kfifo_avail(&vm->console) >= LH_CONSOLE_CHUNK) {
+	while (!all && kfifo_avail(&vm->console) >= LH_MAX_CONSOLE_BYTES) {
 		int taken = console_take(vm);
 
 		if (taken > 0)

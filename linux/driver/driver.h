@@ -113,7 +113,7 @@ struct lh_returned {
  * @console_wait: woken when one of the two changes
  */
 struct lh_vm {
-	struct mutex lock;
+	struct mutex lock;	/* see above */
 	enum lh_state state;
 	u16 id;
 	bool running;
@@ -122,7 +122,7 @@ struct lh_vm {
 	void *bounce;
 	wait_queue_head_t idle;
 
-	struct mutex console_lock;
+	struct mutex console_lock;	/* see above */
 	DECLARE_KFIFO_PTR(console, unsigned char);
 	bool talks;
 	wait_queue_head_t console_wait;

@@ -17,36 +17,12 @@
 #include <linux/sizes.h>
 #include <linux/string.h>
 
-/* DEN0077A, chapters 12, 13 and 16 */
-#define FFA_FN_ERROR		0x84000060
-#define FFA_FN_SUCCESS		0x84000061
-#define FFA_FN_SUCCESS_64	0xc4000061
-#define FFA_FN_VERSION		0x84000063
-#define FFA_FN_RXTX_MAP_64	0xc4000066
-#define FFA_FN_RXTX_UNMAP	0x84000067
-#define FFA_FN_ID_GET		0x84000069
-#define FFA_FN_MEM_LEND		0x84000072
-#define FFA_FN_MEM_RECLAIM	0x84000077
-
-#define FFA_VERSION_1_2		0x10002
-#define FFA_VERSION_MAJOR	GENMASK(30, 16)
-
-/* DEN0077A, table 12.1 */
-#define FFA_RET_NOT_SUPPORTED		(-1)
-#define FFA_RET_INVALID_PARAMETERS	(-2)
-#define FFA_RET_NO_MEMORY		(-3)
-#define FFA_RET_BUSY			(-4)
-#define FFA_RET_INTERRUPTED		(-5)
-#define FFA_RET_DENIED			(-6)
-#define FFA_RET_RETRY			(-7)
-#define FFA_RET_ABORTED			(-8)
+/* DEN0077A, 13.2.1: a negative answer is an error, the rest major and minor */
+#define FFA_VERSION_MAJOR(version)	((version) >> 16)
 
 /* The unit of buffers and of page counts, whatever the kernel's page is */
 #define FFA_PAGE_SIZE		SZ_4K
 #define FFA_PAGES_PER_PAGE	(PAGE_SIZE / FFA_PAGE_SIZE)
-
-/* Memory access permissions: bits 1:0 = 0b10 is read and write */
-#define FFA_PERMISSION_RW	0x2
 
 /*
  * The descriptor of a lend to one borrower, as DEN0140 lays it out. The lender
@@ -92,9 +68,9 @@ static_assert(sizeof(struct ffa_range) == 16);
 #define FFA_LEND_RANGES \
 	((FFA_PAGE_SIZE - sizeof(struct ffa_lend)) / sizeof(struct ffa_range))
 
-/* The pages that Leasehold reads from and writes to; @lock is for @tx. */
+/* The pages that Leasehold reads from and writes to. */
 static struct {
-	struct mutex lock;
+	struct mutex lock;	/* of what is in tx */
 	void *tx;
 	void *rx;
 	u32 version;
@@ -106,20 +82,20 @@ static struct {
 static int ffa_error(s32 code)
 {
 	switch (code) {
-	case FFA_RET_NOT_SUPPORTED:
+	case LH_FFA_NOT_SUPPORTED:
 		return -EOPNOTSUPP;
-	case FFA_RET_INVALID_PARAMETERS:
+	case LH_FFA_INVALID_PARAMETERS:
 		return -EINVAL;
-	case FFA_RET_NO_MEMORY:
+	case LH_FFA_NO_MEMORY:
 		return -ENOSPC;
-	case FFA_RET_BUSY:
+	case LH_FFA_BUSY:
 		return -EBUSY;
-	case FFA_RET_INTERRUPTED:
-	case FFA_RET_RETRY:
+	case LH_FFA_INTERRUPTED:
+	case LH_FFA_RETRY:
 		return -EAGAIN;
-	case FFA_RET_DENIED:
+	case LH_FFA_DENIED:
 		return -EPERM;
-	case FFA_RET_ABORTED:
+	case LH_FFA_ABORTED:
 		return -ETIMEDOUT;
 	default:
 		return -EIO;
@@ -130,14 +106,15 @@ static int ffa_call(struct arm_smccc_1_2_regs *regs)
 {
 	lh_smccc(regs);
 	switch ((u32)regs->a0) {
-	case FFA_FN_SUCCESS:
-	case FFA_FN_SUCCESS_64:
+	case LH_FFA_SUCCESS_32:
+	case LH_FFA_SUCCESS_64:
 		return 0;
-	case FFA_FN_ERROR:
+	case LH_FFA_ERROR:
 		return ffa_error((s32)regs->a2);
 	default:
-		/* NOT_SUPPORTED of the SMCCC itself, or no answer to this */
-		return (s32)regs->a0 == -1 ? -EOPNOTSUPP : -EIO;
+		if ((s32)regs->a0 == LH_SMCCC_NOT_SUPPORTED)
+			return -EOPNOTSUPP;
+		return -EIO;
 	}
 }
 
@@ -196,7 +173,7 @@ static unsigned long ffa_describe(struct ffa_lend *lend, u16 vm,
 	lend->access_count = cpu_to_le32(1);
 	lend->access_offset = cpu_to_le32(offsetof(struct ffa_lend, receiver));
 	lend->receiver = cpu_to_le16(vm);
-	lend->permissions = FFA_PERMISSION_RW;
+	lend->permissions = LH_FFA_PERMISSION_RW;
 	lend->composite_offset =
 		cpu_to_le32(offsetof(struct ffa_lend, page_count));
 	lend->page_count = cpu_to_le32(done * FFA_PAGES_PER_PAGE);
@@ -218,7 +195,7 @@ static unsigned long ffa_describe(struct ffa_lend *lend, u16 vm,
 long lh_ffa_lend(u16 vm, struct page **pages, unsigned long nr_pages,
 		 u64 *handle, u32 *ranges)
 {
-	struct arm_smccc_1_2_regs regs = { .a0 = FFA_FN_MEM_LEND };
+	struct arm_smccc_1_2_regs regs = { .a0 = LH_FFA_MEM_LEND_32 };
 	unsigned long lent;
 	int error;
 
@@ -245,7 +222,7 @@ long lh_ffa_lend(u16 vm, struct page **pages, unsigned long nr_pages,
 int lh_ffa_reclaim(u64 handle, unsigned long nr_pages)
 {
 	struct arm_smccc_1_2_regs regs = {
-		.a0 = FFA_FN_MEM_RECLAIM,
+		.a0 = LH_FFA_MEM_RECLAIM,
 		.a1 = lower_32_bits(handle),
 		.a2 = upper_32_bits(handle),
 	};
@@ -266,22 +243,21 @@ u16 lh_ffa_endpoint(void)
 static int ffa_agree(void)
 {
 	struct arm_smccc_1_2_regs regs = {
-		.a0 = FFA_FN_VERSION, .a1 = FFA_VERSION_1_2,
+		.a0 = LH_FFA_VERSION, .a1 = LH_FFA_VERSION_1_2,
 	};
 	int error;
 
 	lh_smccc(&regs);
 	ffa.version = (u32)regs.a0;
-	/* A negative answer has bit 31 set, which no version has. */
-	if ((s32)regs.a0 < FFA_VERSION_1_2 ||
-	    ((u32)regs.a0 & FFA_VERSION_MAJOR) !=
-	    (FFA_VERSION_1_2 & FFA_VERSION_MAJOR)) {
+	if ((s32)regs.a0 < (s32)LH_FFA_VERSION_1_2 ||
+	    FFA_VERSION_MAJOR(ffa.version) !=
+	    FFA_VERSION_MAJOR(LH_FFA_VERSION_1_2)) {
 		pr_err("FFA_VERSION: asked for %#x, got %#x\n",
-		       FFA_VERSION_1_2, (u32)regs.a0);
+		       LH_FFA_VERSION_1_2, ffa.version);
 		return -ENODEV;
 	}
 
-	regs = (struct arm_smccc_1_2_regs) { .a0 = FFA_FN_ID_GET };
+	regs = (struct arm_smccc_1_2_regs) { .a0 = LH_FFA_ID_GET };
 	error = ffa_call(&regs);
 	if (error) {
 		pr_err("FFA_ID_GET: error %d\n", error);
@@ -294,7 +270,7 @@ static int ffa_agree(void)
 static int ffa_map_buffers(void)
 {
 	struct arm_smccc_1_2_regs regs = {
-		.a0 = FFA_FN_RXTX_MAP_64,
+		.a0 = LH_FFA_RXTX_MAP_64,
 		.a1 = virt_to_phys(ffa.tx),
 		.a2 = virt_to_phys(ffa.rx),
 		.a3 = 1,
@@ -333,7 +309,7 @@ int lh_ffa_open(void)
 /* Takes the buffers back. Those that do not come back stay allocated. */
 void lh_ffa_close(void)
 {
-	struct arm_smccc_1_2_regs regs = { .a0 = FFA_FN_RXTX_UNMAP };
+	struct arm_smccc_1_2_regs regs = { .a0 = LH_FFA_RXTX_UNMAP };
 	int error = ffa_call(&regs);
 
 	if (error) {

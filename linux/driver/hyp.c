@@ -10,10 +10,6 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 
-/* DEN0028, section 6.2 */
-#define LH_CALL_UID	0x8600ff01
-#define LH_CALL_REVISION	0x8600ff03
-
 struct lh_hyp lh_hyp;
 
 static void (*conduit)(const struct arm_smccc_1_2_regs *args,
@@ -129,7 +125,9 @@ static int lh_hyp_features(void)
  */
 int lh_hyp_find(void)
 {
-	struct arm_smccc_1_2_regs regs = { .a0 = LH_CALL_UID };
+	struct arm_smccc_1_2_regs regs = {
+		.a0 = LH_SMCCC_VENDOR_HYP_CALL_UID,
+	};
 
 	switch (arm_smccc_1_1_get_conduit()) {
 	case SMCCC_CONDUIT_HVC:
@@ -155,7 +153,9 @@ int lh_hyp_find(void)
 		return -ENODEV;
 	}
 
-	regs = (struct arm_smccc_1_2_regs) { .a0 = LH_CALL_REVISION };
+	regs = (struct arm_smccc_1_2_regs) {
+		.a0 = LH_SMCCC_VENDOR_HYP_REVISION,
+	};
 	lh_smccc(&regs);
 	lh_hyp.major = (u32)regs.a0;
 	lh_hyp.minor = (u32)regs.a1;

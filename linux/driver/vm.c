@@ -2,6 +2,7 @@
 /* A VM's life: create, lend, load, start, run, destroy. */
 #include "driver.h"
 
+#include <linux/build_bug.h>
 #include <linux/delay.h>
 #include <linux/errno.h>
 #include <linux/gfp.h>
@@ -11,13 +12,16 @@
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
-#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/uaccess.h>
 
-/* VM_LOAD takes so many bytes at most, and none across a border of this. */
-#define LH_LOAD_PAGE	SZ_4K
+/* What programs see is what the hypervisor says. */
+static_assert(LEASEHOLD_EXIT_WAIT == LH_EXIT_WAIT);
+static_assert(LEASEHOLD_EXIT_CONSOLE == LH_EXIT_CONSOLE);
+static_assert(LEASEHOLD_EXIT_OFF == LH_EXIT_OFF);
+static_assert(LEASEHOLD_EXIT_RESET == LH_EXIT_RESET);
+static_assert(LEASEHOLD_EXIT_CRASHED == LH_EXIT_CRASHED);
 
 /* How often a destroy is tried whose invalidations the hardware is late to confirm */
 #define LH_DESTROY_TRIES	5
@@ -141,7 +145,8 @@ int lh_vm_load(struct lh_vm *vm, const struct leasehold_load *load)
 		return error;
 	while (!error && done < load->length) {
 		u64 ipa = load->guest_ipa + done;
-		size_t room = LH_LOAD_PAGE - (ipa & (LH_LOAD_PAGE - 1));
+		size_t room = LH_MAX_LOAD_BYTES -
+			      ipa % LH_MAX_LOAD_BYTES;
 		size_t length = min_t(u64, room, load->length - done);
 
 		error = vm_load_some(vm, ipa,
