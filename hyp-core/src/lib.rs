@@ -10,6 +10,7 @@ mod id;
 mod log;
 mod machine;
 mod ownership;
+pub mod psci;
 mod stage2;
 pub mod trap;
 
