@@ -17,7 +17,7 @@ const TESTHOST: [&str; 10] = [
 ];
 
 /// Steps without which the demo has not shown what it is for.
-pub(crate) const DEMO: [&str; 10] = [
+pub const DEMO: [&str; 10] = [
     "leasehold is there",
     "create, lend, map, load",
     "run",

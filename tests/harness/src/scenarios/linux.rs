@@ -3,7 +3,7 @@
 use super::{Needs, Scenario, steps};
 
 /// The steps of `leasectl demo`.
-pub(crate) const DEMO: [&str; 17] = [
+pub const DEMO: [&str; 17] = [
     "kernel",
     "driver",
     "create",

@@ -6,6 +6,9 @@ mod host;
 mod linux;
 mod machine;
 
+pub use host::DEMO as HOST_DEMO;
+pub use linux::DEMO as LINUX_DEMO;
+
 use crate::artifacts::{Artifacts, LinuxHost};
 use crate::machine::{Board, Machine};
 use crate::report::Outcome;
@@ -155,11 +158,14 @@ impl Context<'_> {
     }
 }
 
+/// The command line of every Linux host: its console, and an end of QEMU when it panics.
+pub const LINUX_BOOTARGS: &str = "console=ttyAMA0 panic=-1 quiet";
+
 /// The command line of a Linux host that runs `leasectl` with these words.
 ///
 /// The kernel hands what it does not know itself to `/init`, in its environment.
 pub fn linux_bootargs(leasectl: &[&str]) -> String {
-    format!("console=ttyAMA0 panic=-1 quiet leasectl={}", leasectl.join(","))
+    format!("{LINUX_BOOTARGS} leasectl={}", leasectl.join(","))
 }
 
 /// Something that the scenario needs was not built.
