@@ -7,6 +7,7 @@ use crate::process::{Process, dies_with_parent, output_to};
 use crate::run::{Parts, Run};
 use crate::streams::{self, Channel, Endpoint, Message, Sink};
 use leasehold_flash::stream::LogDecoder;
+use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::net::UnixStream;
@@ -24,7 +25,7 @@ const BOARD_LIMIT: u64 = 32 * MIB;
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 
 /// A board's image, as cargo's ELF file and as the flat arm64 `Image` made of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Board {
     /// The ELF file: the strings of its log.
     pub elf: PathBuf,
@@ -211,6 +212,11 @@ impl Machine {
     pub fn limit(mut self, limit: Option<Duration>) -> Machine {
         self.limit = limit;
         self
+    }
+
+    /// The folder for the streams.
+    pub fn folder(&self) -> &Path {
+        &self.dir
     }
 
     /// Starts QEMU.
