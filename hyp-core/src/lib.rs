@@ -6,6 +6,7 @@
 
 pub mod arch;
 pub mod fault;
+pub mod ffa;
 mod id;
 mod log;
 mod machine;
