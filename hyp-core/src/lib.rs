@@ -11,6 +11,7 @@ mod id;
 mod log;
 mod machine;
 mod ownership;
+pub mod pl011;
 pub mod psci;
 mod stage2;
 pub mod trap;
