@@ -1,11 +1,13 @@
 //! The guest's UART: a PL011 (Arm DDI 0183G, r1p5) without a line behind it.
 //!
 //! What is written to the data register is sent at once, so the transmit FIFO is always empty; nothing is ever
-//! received. Control registers read back what was written. One interrupt exists, the transmit one.
+//! received. Control registers read back what was written. One interrupt exists, the transmit one. What is sent is also
+//! gathered into lines, which go to the log channel as frames.
 
-mod console;
+use heapless::Vec;
 
-pub use console::{Console, FRAME, HostWords};
+/// The most bytes of a line: a longer one is cut.
+pub const LINE: usize = 128;
 
 /// The size of the register frame, in bytes.
 pub const SIZE: u64 = 0x1000;
@@ -62,12 +64,15 @@ pub struct BadAccess {
     pub size: u8,
 }
 
-/// The registers.
+/// A guest's UART.
 #[derive(Clone, Debug)]
 pub struct Pl011 {
     kept: [u16; KEPT.len()],
     /// UARTRIS.
     raw: u16,
+    line: Vec<u8, LINE>,
+    /// The line has been handed out, or is about to be: the next byte begins another.
+    ended: bool,
 }
 
 impl Pl011 {
@@ -80,7 +85,12 @@ impl Pl011 {
             kept[n] = KEPT[n].2;
             n += 1;
         }
-        Self { kept, raw: 0 }
+        Self {
+            kept,
+            raw: 0,
+            line: Vec::new(),
+            ended: false,
+        }
     }
 
     /// The guest reads `size` bytes at `offset`.
@@ -111,6 +121,7 @@ impl Pl011 {
             offset::UARTDR => {
                 // The FIFO is empty again at once, so its level falls through the trigger.
                 self.raw |= TX_INTERRUPT;
+                self.gather(value as u8);
                 return Ok(Some(value as u8));
             }
             offset::UARTICR => self.raw &= !(value as u16),
@@ -127,6 +138,30 @@ impl Pl011 {
     #[must_use]
     pub const fn interrupt(&self) -> bool {
         self.raw & self.kept[IMSC] != 0
+    }
+
+    /// The line that the byte sent last has ended: by being a newline, which is part of it, or by filling it.
+    #[must_use]
+    pub fn line(&self) -> Option<&[u8]> {
+        self.ended.then_some(&self.line[..]).filter(|line| !line.is_empty())
+    }
+
+    /// Ends a line that has been begun, and gives it.
+    pub fn take_rest(&mut self) -> Option<&[u8]> {
+        if self.ended || self.line.is_empty() {
+            return None;
+        }
+        self.ended = true;
+        Some(&self.line)
+    }
+
+    fn gather(&mut self, byte: u8) {
+        if self.ended {
+            self.line.clear();
+        }
+        // A full line has ended, so there is room.
+        let _ = self.line.push(byte);
+        self.ended = byte == b'\n' || self.line.is_full();
     }
 
     fn place(&self, offset: u64) -> Option<usize> {
@@ -153,6 +188,7 @@ const fn check(offset: u64, size: u8) -> Result<(), BadAccess> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::vec::Vec;
 
     #[test]
     fn what_is_written_is_sent() {
@@ -224,6 +260,35 @@ mod tests {
         assert_eq!(uart.read(0x3c, 4), Ok(0));
     }
 
+    fn lines(uart: &mut Pl011, text: &[u8]) -> Vec<Vec<u8>> {
+        let mut lines = Vec::new();
+        for byte in text {
+            uart.write(0, 1, (*byte).into()).unwrap();
+            lines.extend(uart.line().map(<[u8]>::to_vec));
+        }
+        lines
+    }
+
+    #[test]
+    fn text_comes_in_lines() {
+        let mut uart = Pl011::new();
+        assert_eq!(uart.line(), None);
+        assert_eq!(uart.take_rest(), None);
+        assert_eq!(lines(&mut uart, b"one\n\nthr"), [&b"one\n"[..], b"\n"]);
+        assert_eq!(uart.take_rest(), Some(&b"thr"[..]));
+        assert_eq!(uart.take_rest(), None);
+        assert_eq!(lines(&mut uart, b"ee\n"), [b"ee\n"]);
+        assert_eq!(uart.take_rest(), None);
+    }
+
+    #[test]
+    fn a_long_line_is_cut() {
+        let mut uart = Pl011::new();
+        let found = lines(&mut uart, &[b'x'; 2 * LINE + 1]);
+        assert_eq!(found, [[b'x'; LINE]; 2]);
+        assert_eq!(uart.take_rest(), Some(&b"x"[..]));
+    }
+
     #[test]
     fn accesses_that_no_pl011_takes_are_refused() {
         let mut uart = Pl011::new();
@@ -244,6 +309,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn no_byte_is_lost(text in prop::collection::vec(any::<u8>(), 0..1000)) {
+            let mut uart = Pl011::new();
+            let mut all = lines(&mut uart, &text).concat();
+            all.extend(uart.take_rest().unwrap_or(&[]));
+            prop_assert_eq!(all, text);
+        }
+
         #[test]
         fn no_access_panics_and_only_the_data_register_sends(offset in 0..0x1100u64, size: u8, value: u64) {
             let mut uart = Pl011::new();
