@@ -1,6 +1,7 @@
 //! One lease's way, step by step.
 
-use crate::world::{Answer, BLOCK, Call, RAM, World};
+use crate::setting::{BLOCK, Call, RAM};
+use crate::world::{Answer, World};
 use leasehold_hyp_core::{Layout, VmId};
 
 const BOTH: [Layout; 2] = [Layout::Blocks, Layout::KeptPages];
@@ -33,9 +34,21 @@ fn a_lease_goes_its_way_and_all_is_as_before() {
             let lease = 1;
             for call in [
                 Call::Create(guest()),
-                Call::Lend { by: VmId::HOST, to: guest(), ranges },
-                Call::Retrieve { by: guest(), lease, ipa: 0x4000_0000 },
-                Call::Load { guest: guest(), to: 0x4000_0000, from: RAM + 2 * BLOCK },
+                Call::Lend {
+                    by: VmId::HOST,
+                    to: guest(),
+                    ranges,
+                },
+                Call::Retrieve {
+                    by: guest(),
+                    lease,
+                    ipa: 0x4000_0000,
+                },
+                Call::Load {
+                    guest: guest(),
+                    to: 0x4000_0000,
+                    from: RAM + 2 * BLOCK,
+                },
                 Call::Start(guest()),
                 Call::Relinquish { by: guest(), lease },
                 Call::Reclaim { by: VmId::HOST, lease },
