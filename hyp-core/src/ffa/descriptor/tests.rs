@@ -6,6 +6,8 @@ use crate::id::{Handle, VmId};
 use crate::ownership::Constituent;
 use leasehold_memory_map::{Ipa, PageRange};
 use proptest::prelude::*;
+use std::vec;
+use std::vec::Vec;
 
 /// A lend by 1 to 2 of 3 pages at 0x4567_8000 and 0x200 pages at 0x1_0000_0000, access descriptor of FF-A 1.2.
 #[rustfmt::skip]
