@@ -186,6 +186,7 @@ mod ioctl {
     nix::ioctl_readwrite!(run, TYPE, 0x05, Run);
     nix::ioctl_readwrite!(destroy, TYPE, 0x06, Destroyed);
     nix::ioctl_readwrite!(faults, TYPE, 0x10, Faults);
+    nix::ioctl_write_ptr!(unknown, TYPE, 0x7f, Load);
 }
 
 /// An open `/dev/leasehold`: room for one VM.
@@ -226,7 +227,15 @@ impl Device {
     /// # Errors
     /// The driver's.
     pub fn create(&self) -> Result<u32, Errno> {
-        let mut args = Create::default();
+        self.create_with(0)
+    }
+
+    /// Makes an empty VM, with flags, of which none is known; returns its id.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn create_with(&self, flags: u32) -> Result<u32, Errno> {
+        let mut args = Create { flags, vm: 0 };
         // SAFETY: the descriptor is open, and `args` is the structure that this command reads and writes.
         unsafe { ioctl::create(self.0.as_raw_fd(), &raw mut args) }?;
         Ok(args.vm)
@@ -282,6 +291,17 @@ impl Device {
         };
         // SAFETY: the descriptor is open, and `args` is the structure that this command reads.
         unsafe { ioctl::start(self.0.as_raw_fd(), &raw const args) }?;
+        Ok(())
+    }
+
+    /// Makes a call that there is not.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn unknown(&self) -> Result<(), Errno> {
+        let args = Load::default();
+        // SAFETY: the descriptor is open, and a command that is encoded as this one reads `args` at most.
+        unsafe { ioctl::unknown(self.0.as_raw_fd(), &raw const args) }?;
         Ok(())
     }
 

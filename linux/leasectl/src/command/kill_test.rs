@@ -2,7 +2,7 @@
 
 use super::features;
 use crate::device::Device;
-use crate::guest::{self, Layout};
+use crate::guest::{self, Layout, SPIN};
 use crate::kmsg::Log;
 use crate::memory::{Memory, PAGE};
 use crate::report::Report;
@@ -11,9 +11,6 @@ use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
-
-/// A guest that does nothing but run: `b .`.
-const SPIN: [u8; 4] = 0x1400_0000_u32.to_le_bytes();
 
 /// The kernel may use so much more or less memory afterwards, for reasons of its own.
 const SLACK_KIB: u64 = 8 << 10;
