@@ -155,7 +155,7 @@ pub struct Fault {
     pub borrower: u64,
     /// How it was delivered, [`leasehold_abi::vendor::MECHANISMS`]; bits 15:8 are an abort's status code.
     pub mechanism: u64,
-    /// On which CPU.
+    /// On which CPU; for a device, its StreamID.
     pub cpu: u64,
     /// When, in ticks of the generic timer.
     pub counter: u64,
@@ -327,7 +327,7 @@ impl Device {
         Ok(args)
     }
 
-    /// Takes all fault records; returns how many were lost.
+    /// Takes all fault records; returns how many were lost before and between them.
     ///
     /// # Errors
     /// The driver's.
@@ -345,9 +345,7 @@ impl Device {
             unsafe { ioctl::faults(self.0.as_raw_fd(), &raw mut args) }?;
             let count = FAULT_BATCH.min(args.count as usize);
             into.extend_from_slice(&batch[..count]);
-            if count > 0 {
-                lost = args.lost;
-            }
+            lost += args.lost;
             if count < FAULT_BATCH {
                 return Ok(lost);
             }
