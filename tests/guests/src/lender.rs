@@ -40,12 +40,17 @@ const TRANSCRIPT: usize = 4096;
 pub struct Transcript {
     text: Vec<u8, TRANSCRIPT>,
     shown: usize,
+    /// Nothing is printed, as when several CPUs are at work.
+    pub quiet: bool,
 }
 
 impl Transcript {
     fn add(&mut self, bytes: &[u8]) {
         for byte in bytes {
             let _ = self.text.push(*byte);
+        }
+        if self.quiet {
+            return;
         }
         while let Some(end) = self.text[self.shown..].iter().position(|b| *b == b'\n') {
             line!(

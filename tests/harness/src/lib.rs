@@ -4,7 +4,10 @@
 //! and the guests' consoles inside it) come as [`Line`]s in order of arrival; the run ends in an [`Outcome`].
 //! QEMU never outlives the run: not its time-out, not a panic, not the death of the process.
 //!
+//! The tests are [`scenarios`]; `tests/qemu.rs` runs them on what was built ([`artifacts`]).
+//!
 
+pub mod artifacts;
 mod error;
 mod image;
 mod layout;
@@ -12,6 +15,7 @@ mod machine;
 mod process;
 mod report;
 mod run;
+pub mod scenarios;
 mod steps;
 mod streams;
 mod text;
@@ -23,6 +27,6 @@ pub use leasehold_flash::stream::Level;
 pub use machine::{Board, Gic, Machine};
 pub use report::{End, Line, Outcome, Report, Source};
 pub use run::{EL2_STOPPED, Run};
-pub use steps::{HOST_STEP, Step, Steps, StepsError};
+pub use steps::{Step, Steps, StepsError};
 pub use streams::CHANNEL_LIMIT;
 pub use text::printable;

@@ -7,6 +7,7 @@ use crate::process::{Process, dies_with_parent, output_to};
 use crate::run::{Parts, Run};
 use crate::streams::{self, Channel, Endpoint, Message, Sink};
 use leasehold_flash::stream::LogDecoder;
+use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::net::UnixStream;
@@ -24,7 +25,7 @@ const BOARD_LIMIT: u64 = 32 * MIB;
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 
 /// A board's image, as cargo's ELF file and as the flat arm64 `Image` made of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Board {
     /// The ELF file: the strings of its log.
     pub elf: PathBuf,
@@ -70,6 +71,7 @@ pub struct Machine {
     gic: Gic,
     virtualization: bool,
     edu: bool,
+    its: bool,
     gdb: Option<u16>,
     extra: Vec<OsString>,
     qemu: PathBuf,
@@ -105,6 +107,7 @@ impl Machine {
             gic: Gic::default(),
             virtualization: false,
             edu: false,
+            its: false,
             gdb: None,
             extra: Vec::new(),
             qemu: "qemu-system-aarch64".into(),
@@ -167,9 +170,16 @@ impl Machine {
         self
     }
 
-    /// Adds the `edu` device, a DMA master behind the SMMU at 00:01.0.
+    /// Adds the `edu` device, a DMA master behind the SMMU at 00:01.0. QEMU wants a way to deliver MSIs for it, so it
+    /// brings the ITS with it where the GIC is GICv3.
     pub fn edu(mut self) -> Machine {
         self.edu = true;
+        self
+    }
+
+    /// Gives a GICv3 an ITS. Without it there is one only where [`Machine::edu`] needs it.
+    pub fn its(mut self) -> Machine {
+        self.its = true;
         self
     }
 
@@ -202,6 +212,11 @@ impl Machine {
     pub fn limit(mut self, limit: Option<Duration>) -> Machine {
         self.limit = limit;
         self
+    }
+
+    /// The folder for the streams.
+    pub fn folder(&self) -> &Path {
+        &self.dir
     }
 
     /// Starts QEMU.
@@ -305,11 +320,11 @@ impl Machine {
             Gic::V2 => 2,
             Gic::V3 => 3,
         };
-        let el2_there = on(self.virtualization);
+        let (el2_there, its) = (on(self.virtualization), on(self.its || self.edu));
         args.add("-name", &self.name);
         args.add(
             "-M",
-            format!("virt,virtualization={el2_there},gic-version={gic},iommu=smmuv3,its=off"),
+            format!("virt,virtualization={el2_there},gic-version={gic},iommu=smmuv3,its={its}"),
         );
         args.add("-cpu", &self.cpu);
         args.add("-smp", self.smp.to_string());
@@ -397,10 +412,11 @@ impl Board {
     }
 }
 
-/// `target/run`, or what `LEASEHOLD_RUN_DIR` names.
+/// `target/run` of the workspace, or what `LEASEHOLD_RUN_DIR` names.
 fn run_root() -> PathBuf {
-    let root = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/run");
-    std::env::var_os("LEASEHOLD_RUN_DIR").map_or_else(root, PathBuf::from)
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let workspace = package.ancestors().nth(2).unwrap_or(package);
+    std::env::var_os("LEASEHOLD_RUN_DIR").map_or_else(|| workspace.join("target/run"), PathBuf::from)
 }
 
 fn read_header(path: &Path) -> Result<ImageHeader, Error> {

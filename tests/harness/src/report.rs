@@ -1,6 +1,8 @@
 //! What a run left behind: lines, how it ended, and the last words of each stream.
 
+use crate::machine::QEMU_OUTPUT;
 use crate::steps::Steps;
+use crate::streams::CPUS;
 use crate::text::printable;
 use leasehold_flash::stream::{Level, LogLine};
 use std::fmt;
@@ -125,7 +127,7 @@ impl Outcome {
 /// The last lines of each stream, and where the whole of them is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Of each stream its name and its last lines.
+    /// Of each stream its name and its last lines; also of QEMU's own output, and, when a run hung, where each CPU was.
     pub tails: Vec<(String, Vec<String>)>,
     /// The folder with each stream in a file of its own.
     pub dir: PathBuf,
@@ -145,8 +147,16 @@ impl Report {
             (source.to_string(), last(texts))
         };
         let mut tails: Vec<_> = sources.into_iter().map(tail).collect();
-        let qemu = std::fs::read(dir.join(crate::machine::QEMU_OUTPUT)).unwrap_or_default();
-        tails.push(("qemu".to_owned(), last(String::from_utf8_lossy(&qemu).lines())));
+        let file = |name| std::fs::read_to_string(dir.join(name)).unwrap_or_default();
+        tails.push(("qemu".to_owned(), last(file(QEMU_OUTPUT).lines())));
+        let cpus = file(CPUS);
+        let at: Vec<_> = cpus
+            .lines()
+            .filter(|line| line.starts_with("CPU#") || line.contains("PC="))
+            .collect();
+        if !at.is_empty() {
+            tails.push(("cpus".to_owned(), last(at.into_iter())));
+        }
         Report { tails, dir }
     }
 }

@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 /// How much one channel may carry, in bytes. A host that writes more has gone astray; the rest is not kept.
 pub const CHANNEL_LIMIT: u64 = 64 << 20;
 
+/// The file that gets every CPU's registers when a run hangs.
+pub(crate) const CPUS: &str = "cpus.txt";
+
 /// How often to look whether QEMU has connected.
 const POLL: Duration = Duration::from_millis(5);
 
@@ -115,7 +118,7 @@ pub(crate) fn read_el2(stream: UnixStream, dir: &Path, mut decoder: LogDecoder, 
     })
 }
 
-/// Asks QEMU's monitor for every CPU's registers, and writes the answer to `cpus.txt`: for a run that hangs.
+/// Asks QEMU's monitor for every CPU's registers, and writes the answer to [`CPUS`]: for a run that hangs.
 pub(crate) fn dump_cpus(mut monitor: UnixStream, dir: &Path) {
     let limit = Some(Duration::from_millis(500));
     let asked = monitor
@@ -127,7 +130,9 @@ pub(crate) fn dump_cpus(mut monitor: UnixStream, dir: &Path) {
     let mut answer = Vec::new();
     // The answer has no end of its own: it is what comes until nothing more does.
     let _ = monitor.take(1 << 20).read_to_end(&mut answer);
-    let _ = std::fs::write(dir.join("cpus.txt"), answer);
+    // Before it stand a greeting, and what was typed, once for each key.
+    let start = answer.windows(4).position(|word| word == b"CPU#").unwrap_or(0);
+    let _ = std::fs::write(dir.join(CPUS), &answer[start..]);
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
