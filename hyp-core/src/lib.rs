@@ -5,9 +5,19 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod arch;
+pub mod fault;
 mod id;
 mod log;
 mod machine;
+mod ownership;
+pub mod psci;
+mod stage2;
+pub mod trap;
 
 pub use id::{Handle, VmId};
 pub use machine::{Machine, SyncError};
+pub use ownership::{
+    Constituent, HostMap, LeaseInfo, LeaseState, Ownership, OwnershipError, PAGES_PER_LEASE, PINS_PER_VM, PageState,
+    RANGES_PER_LEASE, SCRUB_STEP_PAGES, Step,
+};
+pub use stage2::Layout;

@@ -1,0 +1,7 @@
+//! The subcommands, a file each.
+
+pub mod demo;
+pub mod faults;
+pub mod features;
+pub mod kill_test;
+pub mod run;

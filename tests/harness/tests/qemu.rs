@@ -1,0 +1,2 @@
+//! The scenarios.
+fn main() {}
