@@ -9,9 +9,12 @@
 extern crate std;
 
 pub mod arch;
+pub mod board;
 pub mod digest;
 pub mod fault;
 pub mod ffa;
+#[cfg(all(target_arch = "aarch64", target_os = "none"))]
+pub mod hypervisor;
 mod id;
 pub mod layout;
 mod log;
@@ -22,6 +25,7 @@ pub mod pl011;
 pub mod psci;
 mod stage2;
 pub mod trap;
+pub mod vm;
 
 pub use id::{Handle, VmId};
 pub use machine::{Machine, SyncError};
