@@ -1,11 +1,5 @@
 //! Sizes that the image's linker script and the core must agree on. The boards' build scripts read them from here.
 
-#[cfg(not(target_os = "none"))]
-use std::{
-    format,
-    string::{String, ToString},
-};
-
 /// The most CPUs that a machine may have.
 pub const MAX_CPUS: usize = 8;
 
