@@ -16,4 +16,4 @@ pub mod smccc;
 pub mod vendor;
 
 pub use table::{Call, Constant};
-pub use vendor::{CALLS, EXIT_REASONS, FEATURE_BITS, STATUSES};
+pub use vendor::{ACCESS_CLASSES, CALLS, EXIT_REASONS, FEATURE_BITS, LIMITS, MECHANISMS, STATUSES};

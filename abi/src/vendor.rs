@@ -37,7 +37,8 @@ calls! {
     CONSOLE_READ = 0xC600_0018 ("VM id") -> ("number of bytes, 0 to 112");
     /// Takes the oldest fault record: class, IPA, VA, PC, ESR_EL2, borrower, link, CPU, time in counter ticks.
     FAULT_READ = 0xC600_0020 () -> (
-        "records lost", "class", "IPA", "VA", "PC", "ESR_EL2", "borrower's id", "mechanism", "CPU", "counter"
+        "records lost", "class", "IPA", "VA", "PC", "ESR_EL2", "borrower's id", "mechanism", "CPU, or a device's stream id",
+        "counter"
     );
 }
 
@@ -125,4 +126,16 @@ constants! {
     MECHANISM_HALT = 3;
     /// Nothing was delivered: the access was a device's.
     MECHANISM_NONE = 0;
+}
+
+constants! {
+    /// Lengths that the calls keep to, as a table.
+    LIMITS: u64;
+
+    /// The most bytes that `CONSOLE_READ` returns: fourteen registers.
+    MAX_CONSOLE_BYTES = 14 * 8;
+    /// The most bytes that `VM_LOAD` copies: a page.
+    MAX_LOAD_BYTES = 4096;
+    /// Bytes at the address given to `VM_START` that are the device tree's.
+    TREE_BYTES = 8192;
 }

@@ -2,12 +2,31 @@
 //!
 //! Everything but [`arch`] is logic that runs on the build machine too: it reaches the CPU, tables and page contents
 //! through [`Machine`], devices through the traits of `leasehold-hal`.
-#![cfg_attr(not(test), no_std)]
+#![no_std]
+
+// Tests, and the build scripts of boards, run on the build machine.
+#[cfg(not(target_os = "none"))]
+extern crate std;
 
 pub mod arch;
+pub mod digest;
+pub mod fault;
+pub mod ffa;
 mod id;
+pub mod layout;
 mod log;
+pub mod logring;
 mod machine;
+mod ownership;
+pub mod pl011;
+pub mod psci;
+mod stage2;
+pub mod trap;
 
 pub use id::{Handle, VmId};
 pub use machine::{Machine, SyncError};
+pub use ownership::{
+    Constituent, HostMap, LeaseInfo, LeaseState, Ownership, OwnershipError, PAGES_PER_LEASE, PINS_PER_VM, PageState,
+    RANGES_PER_LEASE, SCRUB_STEP_PAGES, Step,
+};
+pub use stage2::Layout;
