@@ -303,9 +303,14 @@ fn numbers(constants: &[Constant], style: Style) -> String {
         } else {
             value.to_string()
         };
-        let _ = writeln!(text, "| `{name}` | {value} |{doc} |");
+        let _ = writeln!(text, "| `{name}` | {value} | {} |", cell(doc));
     }
     text
+}
+
+/// A doc comment as a cell of a table.
+fn cell(doc: &str) -> String {
+    doc.trim().replace('|', "\\|")
 }
 
 /// Replaces what stands between `<!-- abi:NAME -->` and `<!-- abi:end -->` by the table of that name.

@@ -246,6 +246,12 @@ impl<const N: usize> Leases<N> {
         &mut self.slots[usize::from(index)]
     }
 
+    /// The leases in use.
+    pub(super) fn in_use(&self) -> impl Iterator<Item = (Handle, &Lease)> {
+        let used = self.slots.iter().take(usize::from(self.fresh));
+        used.filter_map(|lease| lease.handle.map(|handle| (handle, lease)))
+    }
+
     /// Some lease to `borrower` that has not ended.
     pub(super) fn some_of(&self, borrower: VmId) -> Option<u8> {
         let wanted = |lease: &Lease| lease.handle.is_some() && lease.borrower == borrower && !lease.ended;

@@ -1,6 +1,6 @@
 //! What is where, and the pages that a VM must keep.
 
-use super::lease::Phase;
+use super::lease::{Lease, Phase};
 use super::{Ownership, OwnershipError, PINS_PER_VM};
 use crate::id::{Handle, VmId};
 use crate::machine::Machine;
@@ -61,6 +61,22 @@ pub struct LeaseInfo {
     pub state: LeaseState,
 }
 
+impl LeaseInfo {
+    fn of(lease: &Lease) -> Self {
+        let state = match lease.phase {
+            _ if lease.ended => LeaseState::Ended,
+            Phase::Lent | Phase::Clean => LeaseState::Lent,
+            Phase::Retrieved => LeaseState::Retrieved(lease.ipa),
+            Phase::Unconfirmed | Phase::Scrubbing => LeaseState::InTransit,
+        };
+        Self {
+            borrower: lease.borrower,
+            pages: lease.pages,
+            state,
+        }
+    }
+}
+
 impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
     /// What the host's page at `ipa` is.
     #[must_use]
@@ -94,18 +110,15 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
     /// # Errors
     /// [`OwnershipError::NoSuchLease`].
     pub fn lease(&self, handle: Handle) -> Result<LeaseInfo, OwnershipError> {
-        let lease = self.leases.get(self.leases.find(handle)?);
-        let state = match lease.phase {
-            _ if lease.ended => LeaseState::Ended,
-            Phase::Lent | Phase::Clean => LeaseState::Lent,
-            Phase::Retrieved => LeaseState::Retrieved(lease.ipa),
-            Phase::Unconfirmed | Phase::Scrubbing => LeaseState::InTransit,
-        };
-        Ok(LeaseInfo {
-            borrower: lease.borrower,
-            pages: lease.pages,
-            state,
-        })
+        Ok(LeaseInfo::of(self.leases.get(self.leases.find(handle)?)))
+    }
+
+    /// The leases to `borrower`, also those that wait for the owner to reclaim them.
+    pub fn leases_of(&self, borrower: VmId) -> impl Iterator<Item = (Handle, LeaseInfo)> {
+        self.leases
+            .in_use()
+            .filter(move |(_, lease)| lease.borrower == borrower)
+            .map(|(handle, lease)| (handle, LeaseInfo::of(lease)))
     }
 
     /// Where the memory is that `vm` reaches at `ipa`: RAM that it can read and write. True for as long as the lock is

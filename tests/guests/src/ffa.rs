@@ -1,7 +1,9 @@
 //! FF-A calls (Arm DEN0077A 1.2, DEN0140).
 
 use crate::arch::call::call;
+use crate::arch::mmu;
 use crate::descriptor::{self, Lend, READ_WRITE};
+use crate::lock::{Lock, Taken};
 use crate::pages::Block;
 use crate::vm::PATIENCE;
 use leasehold_abi::ffa;
@@ -105,6 +107,13 @@ fn patiently<T>(mut call: impl FnMut() -> Result<T, i32>) -> Result<T, i32> {
     last
 }
 
+/// The buffers are one VM's, not one CPU's: with several CPUs at work, each waits for its turn. Before the MMU is on
+/// there is one CPU at work.
+fn turn() -> Option<Taken<'static, ()>> {
+    static TURN: Lock<()> = Lock::new(());
+    mmu::is_on().then(|| TURN.take())
+}
+
 /// A pair of buffers that the hypervisor knows.
 #[derive(Clone, Copy, Debug)]
 pub struct Mailbox {
@@ -132,6 +141,7 @@ impl Mailbox {
     /// # Errors
     /// The error code.
     pub fn lend(&self, receiver: u64, ranges: &[(u64, u32)]) -> Result<u64, i32> {
+        let _turn = turn();
         let len = self.encode(receiver, ranges);
         patiently(|| lend_raw(len as u64, len as u64, 0, 0))
     }

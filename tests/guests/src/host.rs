@@ -14,7 +14,6 @@ use crate::psci;
 use crate::report::Report;
 use crate::tree::Machine;
 use crate::{args, line, vm};
-use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// A host and what it has.
 pub struct Host {
@@ -53,7 +52,7 @@ impl Host {
         let stubs = pages.take(1);
         Program::new(stubs);
         let expected = Expected::of(machine.args);
-        let (report, space, mail) = (Report::default(), None, None);
+        let (report, space, mail) = (Report::of_host(), None, None);
         Host {
             machine,
             pages,
@@ -94,18 +93,9 @@ impl Host {
             stubs.bytes(),
             Access::UserCode,
         );
-        static ROOT: AtomicUsize = AtomicUsize::new(0);
-        ROOT.store((&raw const space) as usize, Ordering::Release);
-        let on = smp::all(
-            |_, _| {
-                // SAFETY: `space` lives until all have done this.
-                let space = unsafe { &*(ROOT.load(Ordering::Acquire) as *const Space) };
-                space.on();
-            },
-            0,
-        );
+        smp::each(&space, |_, space| space.on());
         self.report
-            .step("stage 1 on", on && mmu::is_on(), format_args!("{} CPUs", self.cpus));
+            .step("stage 1 on", mmu::is_on(), format_args!("{} CPUs", self.cpus));
         self.space = Some(space);
     }
 

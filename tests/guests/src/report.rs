@@ -4,13 +4,36 @@ use crate::line;
 use core::fmt;
 
 /// Counts and prints steps: `LH-STEP <name>\t<ok|FAIL>\t<what was seen>`, and `LH-DONE <passed> <failed>` at the end.
-#[derive(Debug, Default)]
+/// Guests print `LH-GUEST step …` and `LH-GUEST done …` instead.
+#[derive(Debug)]
 pub struct Report {
+    step: &'static str,
+    done: &'static str,
     passed: u32,
     failed: u32,
 }
 
 impl Report {
+    /// A host's.
+    pub const fn of_host() -> Report {
+        Report {
+            step: "LH-STEP",
+            done: "LH-DONE",
+            passed: 0,
+            failed: 0,
+        }
+    }
+
+    /// A guest's.
+    pub const fn of_guest() -> Report {
+        Report {
+            step: "LH-GUEST step",
+            done: "LH-GUEST done",
+            passed: 0,
+            failed: 0,
+        }
+    }
+
     /// A step that is good when `good`.
     pub fn step(&mut self, name: &str, good: bool, seen: fmt::Arguments<'_>) -> bool {
         if good {
@@ -18,7 +41,7 @@ impl Report {
         } else {
             self.failed += 1;
         }
-        line!("LH-STEP {name}\t{}\t{seen}", if good { "ok" } else { "FAIL" });
+        line!("{} {name}\t{}\t{seen}", self.step, if good { "ok" } else { "FAIL" });
         good
     }
 
@@ -56,6 +79,6 @@ impl Report {
 
     /// The end.
     pub fn done(&self) {
-        line!("LH-DONE {} {}", self.passed, self.failed);
+        line!("{} {} {}", self.done, self.passed, self.failed);
     }
 }

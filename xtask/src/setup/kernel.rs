@@ -1,12 +1,15 @@
 //! Debian's own arm64 kernels, unpacked under `target/debian`, and kernels of the user's own.
 
 use super::debian::{self, Package, Packages, Release};
-use crate::ui;
+use super::toolchain;
+use crate::{process, ui, workspace};
 use anyhow::{Context, Result, bail};
 use std::fmt;
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The magic of an arm64 `Image`, "ARM\x64", at byte 56 (Linux, Documentation/arch/arm64/booting.rst).
 const IMAGE_MAGIC: (usize, [u8; 4]) = (56, *b"ARM\x64");
@@ -73,11 +76,15 @@ pub struct Kernel {
 pub fn get(version: Version) -> Result<Kernel> {
     let archive = Packages::open(version.release())?;
     let names = Names::resolve(&archive, version)?;
-    let image = find_image(&archive.unpack_only(&[&names.image], names.image_folder)?)?;
+    let image = archive
+        .unpack_only(&[&names.image], &[names.image_folder])?
+        .join(&names.image_file);
     let packages: Vec<&str> = names.headers.iter().map(String::as_str).collect();
     let root = archive.unpack(&packages)?;
     let headers = root.join("usr/src").join(format!("linux-headers-{}", names.release));
+    let _lock = process::lock(&workspace::target("debian/headers.lock"))?;
     point_into(&root, &headers)?;
+    make_runnable(&archive, &headers.join("scripts/mod"))?;
     check_image(&image)?;
     Ok(Kernel {
         release: Some(names.release),
@@ -110,8 +117,10 @@ struct Names {
     /// What `uname -r` will say.
     release: String,
     image: String,
-    /// The folders of the image's package that matter: the modules are large.
-    image_folder: &'static [&'static str],
+    /// The folder of the image's package that matters: the modules are large.
+    image_folder: &'static str,
+    /// The image, in that package.
+    image_file: String,
     headers: Vec<String>,
 }
 
@@ -132,22 +141,41 @@ impl Names {
         let package = debian::newest(package)?.with_context(|| format!("Debian's archive has no {headers}"))?;
         let common = one_dependency(&package, "linux-headers-")?;
         let kbuild = one_dependency(&package, "linux-kbuild-")?;
-        // kbuild's programs run on this machine.
-        let build_arch = if cfg!(target_arch = "aarch64") {
-            "arm64"
-        } else {
-            "amd64"
+        // From 7.3 on the image is in a package of its own, which the one named after it needs.
+        let split = archive.versions(&format!("{image}:arm64"))?;
+        let split = split
+            .iter()
+            .flat_map(|package| &package.depends)
+            .find(|name| name.starts_with("linux-binary-"));
+        let (image, image_folder, image_file) = match split {
+            Some(binary) => (
+                binary,
+                "./usr/lib/modules",
+                format!("usr/lib/modules/{release}/vmlinuz"),
+            ),
+            None => (&image, "./boot", format!("boot/vmlinuz-{release}")),
         };
+        let build = build_architecture();
         Ok(Names {
             release: release.to_owned(),
             image: format!("{image}:arm64"),
-            image_folder: &["./boot"],
+            image_folder,
+            image_file,
             headers: vec![
                 format!("{headers}:arm64"),
-                format!("{common}:{build_arch}"),
-                format!("{kbuild}:{build_arch}"),
+                format!("{common}:{build}"),
+                format!("{kbuild}:{build}"),
             ],
         })
+    }
+}
+
+/// Debian's name for the architecture of this machine: kbuild's programs run on it.
+fn build_architecture() -> &'static str {
+    if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "amd64"
     }
 }
 
@@ -195,29 +223,79 @@ fn point_into(root: &Path, headers: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Puts `root` before every path below `/usr/src` that begins a word.
+/// Puts `root` before every `/usr/src/`, in place of what stood there.
 fn relocate(makefile: &str, root: &Path) -> String {
-    let root = root.display();
-    makefile
-        .replace(" /usr/src/", &format!(" {root}/usr/src/"))
-        .replace("=/usr/src/", &format!("={root}/usr/src/"))
+    const SOURCES: &str = "/usr/src/";
+    let (mut text, mut rest) = (String::new(), makefile);
+    while let Some(at) = rest.find(SOURCES) {
+        let start = rest[..at].rfind([' ', '=', '\n']).map_or(0, |before| before + 1);
+        text.push_str(&rest[..start]);
+        text.push_str(&root.display().to_string());
+        text.push_str(SOURCES);
+        rest = &rest[at + SOURCES.len()..];
+    }
+    text + rest
 }
 
-fn make_args(_version: Version) -> Vec<String> {
-    // BTF of modules would need pahole.
-    vec!["CONFIG_DEBUG_INFO_BTF_MODULES=".into()]
+/// Makes kbuild's modpost run where the C library is older than that of the release it was built for: it gets that
+/// release's own, which is unpacked beside it.
+fn make_runnable(archive: &Packages, folder: &Path) -> Result<()> {
+    let (program, original) = (
+        folder.join("modpost.real-lsb-64"),
+        folder.join("modpost.real-lsb-64.elf"),
+    );
+    // Without arguments it does nothing, and does it well.
+    let missing = !program.exists() && !original.exists();
+    if missing || program.exists() && process::quiet(&mut Command::new(&program)).is_ok() {
+        return Ok(());
+    }
+    let libraries = libraries(&archive.unpack(&[&format!("libc6:{}", build_architecture())])?)?;
+    let loader = file_of(&libraries, "ld-linux-")?;
+    if !original.exists() {
+        fs::rename(&program, &original)?;
+    }
+    let [loader, library_path, original] =
+        [&loader, &libraries, &original].map(|path| format!("'{}'", path.display().to_string().replace('\'', r"'\''")));
+    let script = format!("#!/bin/sh\nexec {loader} --library-path {library_path} {original} \"$@\"\n");
+    fs::write(&program, script).and_then(|()| fs::set_permissions(&program, fs::Permissions::from_mode(0o755)))?;
+    process::quiet(&mut Command::new(&program)).context("kbuild's modpost does not run on this machine")
 }
 
-fn find_image(unpacked: &Path) -> Result<PathBuf> {
-    let folder = unpacked.join("boot");
-    let files = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    let mut images = files.flatten().map(|file| file.path());
-    images
+/// The folder of shared libraries in an unpacked libc6: `usr/lib/TRIPLE`.
+fn libraries(libc: &Path) -> Result<PathBuf> {
+    file_of(
+        &libc.join("usr/lib"),
+        if cfg!(target_arch = "aarch64") {
+            "aarch64-linux-gnu"
+        } else {
+            "x86_64-linux-gnu"
+        },
+    )
+}
+
+fn file_of(folder: &Path, prefix: &str) -> Result<PathBuf> {
+    let files = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut paths = files.flatten().map(|file| file.path());
+    paths
         .find(|path| {
             path.file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-"))
+                .is_some_and(|name| name.to_string_lossy().starts_with(prefix))
         })
-        .with_context(|| format!("{} has no vmlinuz", folder.display()))
+        .with_context(|| format!("{} has no {prefix}…", folder.display()))
+}
+
+fn make_args(version: Version) -> Vec<String> {
+    let mut args = vec![
+        // The headers ask for the very compiler of the kernel, gcc-12 or gcc-14; this machine has one of them.
+        format!("CC={}gcc", toolchain::cross_prefix()),
+        // BTF of modules would need pahole.
+        "CONFIG_DEBUG_INFO_BTF_MODULES=".into(),
+    ];
+    if version == Version::V7_3 {
+        // An option of gcc 14 that gcc 12 does not have.
+        args.push("CONFIG_CC_HAS_MIN_FUNCTION_ALIGNMENT=".into());
+    }
+    args
 }
 
 fn check_image(image: &Path) -> Result<()> {
@@ -258,7 +336,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_of_the_headers_makefile_are_moved_once() {
+    fn paths_of_the_headers_makefile_are_moved_and_moved_again() {
         let text = "include /usr/src/linux-headers-6.1-common/Makefile\nKBUILD_OUTPUT=/usr/src/x\n";
         let moved = relocate(text, Path::new("/r"));
         assert_eq!(
@@ -266,6 +344,7 @@ mod tests {
             "include /r/usr/src/linux-headers-6.1-common/Makefile\nKBUILD_OUTPUT=/r/usr/src/x\n"
         );
         assert_eq!(relocate(&moved, Path::new("/r")), moved);
+        assert_eq!(relocate(&moved, Path::new("/other")), moved.replace("/r/", "/other/"));
     }
 
     #[test]

@@ -97,9 +97,10 @@ impl Machine {
                 format_args!("run\n{by_hand}"),
             ));
         };
+        let names = packages.join(" ");
         ui::step(
             "Installing",
-            format_args!("{} from Debian's archive ({reason})", packages.join(" ")),
+            format_args!("{names} from Debian's archive, {} ({reason})", root.name()),
         );
         let _lock = process::lock(&workspace::target("debian/install.lock"))?;
         let options = self.private_lists()?;
@@ -197,6 +198,13 @@ impl Root {
         process::quiet(Command::new("sudo").args(["-n", "true"]))
             .is_ok()
             .then_some(Root::Sudo)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Root::Already => "as root",
+            Root::Sudo => "by sudo",
+        }
     }
 
     fn command(self, program: &str) -> Command {

@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: what the other commands need and the machine lacks.
 
 use crate::ui;
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 pub mod debian;
 pub mod kernel;
@@ -25,31 +25,33 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// When something can neither be found nor be made.
+/// When something can neither be found nor be made. The rest is set up all the same.
 pub fn run(args: Args) -> Result<()> {
-    let toolchain = toolchain::get()?;
-    ui::step(
-        "Ready",
-        format_args!("{} for {}", toolchain.describe()?, toolchain::BARE_TARGET),
-    );
-    let qemu = qemu::get()?;
-    ui::step(
-        "Ready",
-        format_args!("QEMU {}.{}, {}", qemu.version.0, qemu.version.1, qemu.program.display()),
-    );
-    toolchain::cross_gcc()?;
-    toolchain::linux()?;
     let kernels = if args.all {
         &kernel::Version::ALL[..]
     } else {
         &[args.kernel]
     };
+    let mut missing = 0;
+    let mut show = |result: Result<String>| match result {
+        Ok(ready) => ui::step("Ready", ready),
+        Err(error) => {
+            ui::error(&error);
+            missing += 1;
+        }
+    };
+    show(toolchain::get().and_then(|toolchain| {
+        let version = toolchain.describe()?;
+        Ok(format!("{version} for {}", toolchain::BARE_TARGET))
+    }));
+    show(qemu::get().map(|qemu| format!("QEMU {}.{}, {}", qemu.version.0, qemu.version.1, qemu.program.display())));
+    show(toolchain::cross_gcc().map(|()| format!("{}gcc", toolchain::cross_prefix())));
+    show(toolchain::linux().map(|linux| format!("Rust for {}", linux.target)));
     for version in kernels {
-        let kernel = kernel::get(*version)?;
-        ui::step(
-            "Ready",
-            format_args!("Linux {}", kernel.release.as_deref().unwrap_or("of unknown release")),
-        );
+        show(kernel::get(*version).map(|kernel| format!("Linux {}", kernel.release.unwrap_or_default())));
     }
-    Ok(())
+    match missing {
+        0 => Ok(()),
+        some => bail!("{some} of these are missing; what to do stands above"),
+    }
 }

@@ -206,7 +206,7 @@ fn debian(machine: &Machine) -> Result<Toolchain> {
     }
     let sysroot = workspace::target("toolchain/sysroot");
     let _lock = process::lock(&workspace::target("toolchain/lock"))?;
-    let stamp = stamp()?;
+    let stamp = stamp(&sysroot)?;
     if std::fs::read_to_string(sysroot.join("stamp")).ok().as_deref() != Some(stamp.as_str()) {
         build_sysroot(&sysroot, &stamp).context("cannot build core and alloc for bare-metal AArch64")?;
     }
@@ -216,11 +216,15 @@ fn debian(machine: &Machine) -> Result<Toolchain> {
     })
 }
 
-/// What a sysroot belongs to: the compiler, down to the package's revision, and the target.
-fn stamp() -> Result<String> {
+/// What a sysroot belongs to: the compiler, down to the package's revision, the target, and the place, which its
+/// wrappers name.
+fn stamp(sysroot: &Path) -> Result<String> {
     let compiler = process::output(Command::new("/usr/bin/rustc").arg("-vV"))?;
     let revision = machine::version_of("rust-web-src").unwrap_or_default();
-    Ok(format!("{compiler}package: {revision}\ntarget: {BARE_TARGET}\n"))
+    Ok(format!(
+        "{compiler}package: {revision}\ntarget: {BARE_TARGET}\nplace: {}\n",
+        sysroot.display()
+    ))
 }
 
 /// The compiler's own triple, from `rustc -vV`.

@@ -4,10 +4,12 @@ pub mod call;
 pub mod cpu;
 pub mod el0;
 pub mod entry;
+pub mod fp;
 pub mod gic;
 pub mod mmu;
 pub mod probe;
 pub mod smp;
+pub mod sweep;
 pub mod vectors;
 
 /// The vector of a synchronous exception from EL1 with SP_EL1.

@@ -44,9 +44,9 @@ impl Fault {
         matches!(self.class(), 0x20 | 0x21 | 0x24 | 0x25)
     }
 
-    /// Is the instruction not there (EC 0)?
+    /// Is the instruction not there (EC 0, and EC 0x18 for ID registers with FEAT_IDST)?
     pub fn is_undefined(&self) -> bool {
-        self.class() == 0
+        matches!(self.class(), 0 | 0x18)
     }
 }
 
@@ -96,6 +96,9 @@ lh_probe_begin:
     probe   lh_probe_load8, ldrb w0, [x0]
     probe   lh_probe_load32, ldr w0, [x0]
     probe   lh_probe_load64, ldr x0, [x0]
+    probe   lh_probe_pair, ldp x0, x3, [x0]
+    probe   lh_probe_writeback, ldr x3, [x0], #8
+    probe   lh_probe_exclusive, ldxr x3, [x0]
     probe   lh_probe_store8, strb w3, [x0]
     probe   lh_probe_store32, str w3, [x0]
     probe   lh_probe_store64, str x3, [x0]
@@ -133,6 +136,9 @@ unsafe extern "C" {
     fn lh_probe_load8(address: u64, fault: *mut Fault, slide: u64, value: u64) -> u64;
     fn lh_probe_load32(address: u64, fault: *mut Fault, slide: u64, value: u64) -> u64;
     fn lh_probe_load64(address: u64, fault: *mut Fault, slide: u64, value: u64) -> u64;
+    fn lh_probe_pair(address: u64, fault: *mut Fault, slide: u64, value: u64) -> u64;
+    fn lh_probe_writeback(address: u64, fault: *mut Fault, slide: u64, value: u64) -> u64;
+    fn lh_probe_exclusive(address: u64, fault: *mut Fault, slide: u64, value: u64) -> u64;
     fn lh_probe_store8(address: u64, fault: *mut Fault, slide: u64, value: u64) -> u64;
     fn lh_probe_store32(address: u64, fault: *mut Fault, slide: u64, value: u64) -> u64;
     fn lh_probe_store64(address: u64, fault: *mut Fault, slide: u64, value: u64) -> u64;
@@ -142,7 +148,7 @@ unsafe extern "C" {
 }
 
 /// How far the next probe moves its stack pointer: 16 bytes more than the last one, up to 1 KiB.
-fn slide() -> u64 {
+pub(super) fn slide() -> u64 {
     static COUNT: [AtomicU64; cpu::MOST] = [const { AtomicU64::new(0) }; cpu::MOST];
     // Plain loads and stores: with the MMU off there may be no exclusives.
     let count = &COUNT[cpu::number()];
@@ -177,6 +183,30 @@ pub fn read(address: u64, width: Width) -> Result<u64, Fault> {
         Width::Double => lh_probe_load64,
     };
     run(probe, address, 0, slide())
+}
+
+/// Loads whose syndrome does not say which register they load (ESR_ELx.ISV is 0).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Odd {
+    /// `LDP`: two registers.
+    Pair,
+    /// `LDR` that writes its base register back.
+    WriteBack,
+    /// `LDXR`.
+    Exclusive,
+}
+
+/// Loads from `address` in an odd way. The value is not of interest.
+///
+/// # Errors
+/// The exception that came instead.
+pub fn read_oddly(address: u64, odd: Odd) -> Result<(), Fault> {
+    let probe: Probe = match odd {
+        Odd::Pair => lh_probe_pair,
+        Odd::WriteBack => lh_probe_writeback,
+        Odd::Exclusive => lh_probe_exclusive,
+    };
+    run(probe, address, 0, slide()).map(drop)
 }
 
 /// Loads 64 bits from `address` with the stack pointer where it was the last time: to somebody who compares, the very

@@ -1,13 +1,14 @@
 //! The other CPUs: started by PSCI, then given functions to run.
 //!
-//! Nothing here needs exclusives, so that it works with the MMU off too: each word has one writer.
+//! Nothing here needs exclusives, so that it works with the MMU off too: each word has one writer. CPUs with the MMU on
+//! and CPUs with the MMU off see each other's words only on a machine without caches, such as QEMU's TCG.
 
 use super::cpu::{self, MOST};
 use super::entry;
 use crate::psci;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-const STACK: usize = 32 << 10;
+const STACK: usize = 64 << 10;
 
 #[repr(C, align(4096))]
 struct Stacks([[u8; STACK]; MOST]);
@@ -20,8 +21,8 @@ struct Start([AtomicU64; 8]);
 
 static STARTS: [Start; MOST] = [const { Start([const { AtomicU64::new(0) }; 8]) }; MOST];
 
-/// A function that every CPU runs, with its number and an argument.
-pub type Work = fn(usize, usize);
+/// A function that CPUs run, with their number and an argument.
+type Work = fn(usize, usize);
 
 /// Counted up once per piece of work.
 static TURN: AtomicU64 = AtomicU64::new(0);
@@ -37,7 +38,7 @@ static COUNT: AtomicUsize = AtomicUsize::new(1);
 /// No CPU is waited for longer than this.
 const PATIENCE_MS: u64 = 20_000;
 
-/// How many CPUs take part in [`all`].
+/// How many CPUs take part in [`each`].
 pub fn count() -> usize {
     COUNT.load(Ordering::Acquire)
 }
@@ -69,7 +70,7 @@ extern "C" fn serve(number: u64) {
         }
         seen = turn;
         let work = WORK.load(Ordering::Acquire);
-        // SAFETY: `all` stores a `Work` there before it counts the turn up.
+        // SAFETY: `begin` stores a `Work` there before it counts the turn up.
         let work: Work = unsafe { core::mem::transmute::<usize, Work>(work) };
         work(number, ARGUMENT.load(Ordering::Acquire));
         DONE[number].store(turn | HERE, Ordering::Release);
@@ -97,20 +98,57 @@ pub fn start_all(cpus: &[u64]) -> usize {
     up
 }
 
-/// Runs `work` on every CPU, this one included, until all are done. Were they, in time?
-pub fn all(work: Work, argument: usize) -> bool {
+fn begin(work: Work, argument: usize) -> u64 {
     WORK.store(work as usize, Ordering::Release);
     ARGUMENT.store(argument, Ordering::Release);
     let turn = TURN.load(Ordering::Acquire) + 1;
     TURN.store(turn, Ordering::Release);
     cpu::sev();
-    work(0, argument);
-    cpu::wait(PATIENCE_MS, || {
-        (1..count()).all(|n| DONE[n].load(Ordering::Acquire) == turn | HERE)
-    })
+    turn
 }
 
-/// Waits until every CPU has come here. Only inside of [`all`]. Did they, in time?
+fn finish(turn: u64) {
+    if !cpu::wait(PATIENCE_MS, || {
+        (1..count()).all(|n| DONE[n].load(Ordering::Acquire) == turn | HERE)
+    }) {
+        crate::stop(format_args!("not every CPU has finished in {PATIENCE_MS} ms"));
+    }
+}
+
+/// What every CPU is given: a function, and what it is to work on.
+struct Job<'a, T> {
+    work: fn(usize, &T),
+    on: &'a T,
+}
+
+/// The [`Work`] that does a [`Job`].
+fn do_job<T>(number: usize, job: usize) {
+    // SAFETY: `beside` gives the address of a `Job` of the same `T`, and does not return while a CPU may use it.
+    let job = unsafe { &*(job as *const Job<'_, T>) };
+    (job.work)(number, job.on);
+}
+
+/// Runs `work`, with its number and `on`, on every other CPU, and `deed` on this one meanwhile.
+pub fn beside<T: Sync, R>(on: &T, work: fn(usize, &T), deed: impl FnOnce() -> R) -> R {
+    let job = Job { work, on };
+    let turn = begin(do_job::<T>, (&raw const job) as usize);
+    let result = deed();
+    finish(turn);
+    result
+}
+
+/// Runs `work`, with its number and `on`, on every CPU, this one included.
+pub fn each<T: Sync>(on: &T, work: fn(usize, &T)) {
+    beside(on, work, || work(0, on));
+}
+
+/// Gives the other CPUs a last piece of work, from which they do not come back. Its arguments are a CPU's number and 0.
+pub fn dismiss(work: fn(usize, usize)) {
+    begin(work, 0);
+    COUNT.store(1, Ordering::Release);
+}
+
+/// Waits until every CPU has come here. Only inside of [`each`]. Did they, in time?
 pub fn meet(number: usize) -> bool {
     let mine = MET[number].load(Ordering::Acquire) + 1;
     MET[number].store(mine, Ordering::Release);

@@ -1,7 +1,7 @@
 //! Touching what is lent, in every way a CPU has.
 
 use core::sync::atomic::{AtomicU64, Ordering};
-use leasehold_guests::arch::cpu::{self, MOST};
+use leasehold_guests::arch::cpu::MOST;
 use leasehold_guests::arch::el0::Stub;
 use leasehold_guests::arch::probe::{self, Fault, Width};
 use leasehold_guests::arch::{mmu, smp};
@@ -29,7 +29,7 @@ fn refused<T: core::fmt::Debug>(host: &mut Host, name: &str, class: Class, addre
 /// The beginning, the middle and the end of every range.
 fn places(lent: &[Block]) -> impl Iterator<Item = u64> {
     lent.iter()
-        .flat_map(|b| [b.base(), b.base() + (b.bytes() / 2 & !7), b.base() + b.bytes() - 8])
+        .flat_map(|b| [b.base(), b.base() + b.bytes() / 2, b.base() + b.bytes() - 8])
 }
 
 /// All ways, from this CPU and the others.
@@ -81,29 +81,30 @@ fn records(host: &mut Host, lent: &[Block]) {
     vm::drain_faults();
 }
 
-static AT: AtomicU64 = AtomicU64::new(0);
-static REFUSED: [AtomicU64; MOST] = [const { AtomicU64::new(0) }; MOST];
+/// What the CPUs count.
+#[derive(Default)]
+struct Count {
+    at: u64,
+    refused: [AtomicU64; MOST],
+}
 
 /// Every CPU at once.
 fn others(host: &mut Host, lent: &[Block]) {
+    let mut count = Count::default();
     let mut tried = 0;
     for address in places(lent) {
-        AT.store(address, Ordering::Release);
-        smp::all(
-            |cpu, _| {
-                let at = AT.load(Ordering::Acquire);
-                let load = probe::read(at, Width::Double);
-                // SAFETY: lent memory: nothing of this program's.
-                let store = unsafe { probe::write(at, Width::Double, 0xdead) };
-                let refused = u64::from(load.is_err()) + u64::from(store.is_err());
-                REFUSED[cpu].store(REFUSED[cpu].load(Ordering::Relaxed) + refused, Ordering::Release);
-            },
-            0,
-        );
+        count.at = address;
+        smp::each(&count, |cpu, count| {
+            let load = probe::read(count.at, Width::Double);
+            // SAFETY: lent memory: nothing of this program's.
+            let store = unsafe { probe::write(count.at, Width::Double, 0xdead) };
+            let refused = u64::from(load.is_err()) + u64::from(store.is_err());
+            count.refused[cpu].store(count.refused[cpu].load(Ordering::Relaxed) + refused, Ordering::Release);
+        });
         tried += 2;
     }
-    for cpu in 0..host.cpus.min(cpu::MOST) {
-        let refused = REFUSED[cpu].load(Ordering::Acquire);
+    for cpu in 0..host.cpus {
+        let refused = count.refused[cpu].load(Ordering::Acquire);
         host.report.step(
             "refused on every CPU",
             refused == tried,

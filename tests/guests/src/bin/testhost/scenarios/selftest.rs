@@ -119,24 +119,16 @@ fn instructions(host: &mut Host) {
     host.report.same("code made here", sum, Ok(42));
 }
 
-static SEEN: [AtomicU64; MOST] = [const { AtomicU64::new(0) }; MOST];
-
 fn every_cpu(host: &mut Host) {
-    for seen in &SEEN {
-        seen.store(0, Ordering::Release);
-    }
-    let done = smp::all(
-        |cpu, argument| {
-            let met = smp::meet(cpu);
-            let refused = probe::read(NOWHERE, Width::Byte).is_err();
-            let good = met && refused && smp::meet(cpu);
-            SEEN[cpu].store(if good { argument as u64 + cpu as u64 } else { 0 }, Ordering::Release);
-        },
-        100,
-    );
-    let right = (0..host.cpus).all(|n| SEEN[n].load(Ordering::Acquire) == 100 + n as u64);
-    host.report
-        .step("every CPU", done && right, format_args!("{} CPUs", host.cpus));
+    let seen: [AtomicU64; MOST] = Default::default();
+    smp::each(&seen, |cpu, seen| {
+        let met = smp::meet(cpu);
+        let refused = probe::read(NOWHERE, Width::Byte).is_err();
+        let good = met && refused && smp::meet(cpu);
+        seen[cpu].store(if good { 100 + cpu as u64 } else { 0 }, Ordering::Release);
+    });
+    let right = (0..host.cpus).all(|n| seen[n].load(Ordering::Acquire) == 100 + n as u64);
+    host.report.step("every CPU", right, format_args!("{} CPUs", host.cpus));
 }
 
 /// Pages and blocks of stage 1, and the upper half.
