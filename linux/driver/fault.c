@@ -14,7 +14,7 @@ static int fault_take(struct leasehold_fault *fault, u64 *lost)
 
 	if (error)
 		return error;
-	*lost = regs.a1;
+	*lost += regs.a1;
 	*fault = (struct leasehold_fault) {
 		.access = regs.a2,
 		.ipa = regs.a3,

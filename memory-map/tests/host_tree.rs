@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Blob, FIXTURES, Tree, fixture, read};
+use common::{Blob, FIXTURES, Tree, dtc_warnings, fixture, read};
 use leasehold_memory_map::{
     BoardMemory, Carveout, CarveoutKind, HostTree, Kept, MachineTree, MemoryMap, Node, PhysAddr, PhysRange, Prop,
     RegionKind, Value, WriteError,
@@ -476,5 +476,28 @@ fn a_buffer_that_is_too_small_is_an_error_at_every_size() {
     assert_eq!(tree.write(&machine, &mut out), Ok(len));
     for room in (0..200).chain((200..len).step_by(97)).chain([len - 1]) {
         assert_eq!(tree.write(&machine, &mut out[..room]), Err(WriteError::Space { room }));
+    }
+}
+
+#[test]
+fn dtc_has_nothing_against_it_that_it_has_not_against_the_machines() {
+    for name in FIXTURES {
+        let blob = fixture(name);
+        let machine = MachineTree::parse(blob.bytes()).unwrap();
+        let map = map(&machine, &[range(machine.memory()[0].start().as_u64(), 0x1000)]);
+        let tree = HostTree {
+            map: &map,
+            kept: &KEPT,
+            bootargs: "console=ttyAMA0",
+            ramdisk: Some(range(0x1000, 0x1000)),
+            extra: &[HYPERVISOR],
+        };
+        let out = write(&tree, &machine).unwrap();
+        let (Some(before), Some(after)) = (dtc_warnings(blob.bytes()), dtc_warnings(out.bytes())) else {
+            println!("skipped: no dtc");
+            return;
+        };
+        let new: Vec<_> = after.iter().filter(|line| !before.contains(line)).collect();
+        assert!(new.is_empty(), "{name}: {new:#?}");
     }
 }

@@ -143,6 +143,7 @@ impl Progress {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::vec::Vec;
 
     const HZ: u64 = 1_000_000;
 

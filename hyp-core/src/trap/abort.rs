@@ -255,6 +255,7 @@ impl Hpfar {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::vec::Vec;
 
     #[test]
     fn a_byte_store_decodes() {

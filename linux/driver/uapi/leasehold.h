@@ -172,13 +172,14 @@ struct leasehold_destroy {
 /**
  * struct leasehold_fault - one refused access
  * @access: class of access (LH_CLASS_* of the ABI)
- * @ipa: what was touched
- * @va: the address that the program used, 0 for a device
- * @pc: the instruction, 0 for a device
+ * @ipa: what was touched; all ones where that is not known
+ * @va: the address that the program used
+ * @pc: the instruction
  * @esr: ESR_EL2
- * @borrower: id of the VM that has it
- * @mechanism: how it was delivered (LH_MECHANISM_* of the ABI)
- * @cpu: on which CPU
+ * @borrower: id of the VM that has it, 0 where that is not known
+ * @mechanism: how it was delivered (LH_MECHANISM_* of the ABI), with an abort's
+ *	       fault status code in bits 15:8
+ * @cpu: on which CPU; for a device, its StreamID
  * @counter: when, in ticks of the generic timer
  */
 struct leasehold_fault {
@@ -200,7 +201,8 @@ struct leasehold_fault {
  * @count: out: how many were taken
  * @reserved: 0
  * @records: user address of an array
- * @lost: out: records lost, as the hypervisor counts them
+ * @lost: out: records that were lost before and between those taken, since the
+ *	  hypervisor's room for them was full
  */
 struct leasehold_faults {
 	__u32 flags;

@@ -155,7 +155,7 @@ pub struct Fault {
     pub borrower: u64,
     /// How it was delivered, [`leasehold_abi::vendor::MECHANISMS`]; bits 15:8 are an abort's status code.
     pub mechanism: u64,
-    /// On which CPU.
+    /// On which CPU; for a device, its StreamID.
     pub cpu: u64,
     /// When, in ticks of the generic timer.
     pub counter: u64,
@@ -186,6 +186,7 @@ mod ioctl {
     nix::ioctl_readwrite!(run, TYPE, 0x05, Run);
     nix::ioctl_readwrite!(destroy, TYPE, 0x06, Destroyed);
     nix::ioctl_readwrite!(faults, TYPE, 0x10, Faults);
+    nix::ioctl_write_ptr!(unknown, TYPE, 0x7f, Load);
 }
 
 /// An open `/dev/leasehold`: room for one VM.
@@ -226,7 +227,15 @@ impl Device {
     /// # Errors
     /// The driver's.
     pub fn create(&self) -> Result<u32, Errno> {
-        let mut args = Create::default();
+        self.create_with(0)
+    }
+
+    /// Makes an empty VM, with flags, of which none is known; returns its id.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn create_with(&self, flags: u32) -> Result<u32, Errno> {
+        let mut args = Create { flags, vm: 0 };
         // SAFETY: the descriptor is open, and `args` is the structure that this command reads and writes.
         unsafe { ioctl::create(self.0.as_raw_fd(), &raw mut args) }?;
         Ok(args.vm)
@@ -285,6 +294,17 @@ impl Device {
         Ok(())
     }
 
+    /// Makes a call that there is not.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn unknown(&self) -> Result<(), Errno> {
+        let args = Load::default();
+        // SAFETY: the descriptor is open, and a command that is encoded as this one reads `args` at most.
+        unsafe { ioctl::unknown(self.0.as_raw_fd(), &raw const args) }?;
+        Ok(())
+    }
+
     /// Runs the VM until it needs its owner.
     ///
     /// # Errors
@@ -307,7 +327,7 @@ impl Device {
         Ok(args)
     }
 
-    /// Takes all fault records; returns how many were lost.
+    /// Takes all fault records; returns how many were lost before and between them.
     ///
     /// # Errors
     /// The driver's.
@@ -325,9 +345,7 @@ impl Device {
             unsafe { ioctl::faults(self.0.as_raw_fd(), &raw mut args) }?;
             let count = FAULT_BATCH.min(args.count as usize);
             into.extend_from_slice(&batch[..count]);
-            if count > 0 {
-                lost = args.lost;
-            }
+            lost += args.lost;
             if count < FAULT_BATCH {
                 return Ok(lost);
             }

@@ -12,6 +12,9 @@ const TREE: u64 = 8192;
 /// A guest that waits is asked again after this.
 const PAUSE: Duration = Duration::from_millis(1);
 
+/// A guest that does nothing but run: `b .`.
+pub const SPIN: [u8; 4] = 0x1400_0000_u32.to_le_bytes();
+
 /// Where a guest has what.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct Layout {

@@ -33,6 +33,8 @@ enum Command {
     Faults,
     /// Lends, touches, survives and takes back, one line a step.
     Demo(command::demo::Args),
+    /// Asks the driver for what it has to refuse, and for what it has to do in odd ways.
+    DriverTest,
     /// Kills processes at every point of a VM's life, and looks whether all memory is there afterwards.
     KillTest(command::kill_test::Args),
     /// Is killed by `kill-test`.
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Run(args) => command::run::run(&args),
         Command::Faults => command::faults::run(),
         Command::Demo(args) => command::demo::run(&args),
+        Command::DriverTest => command::driver_test::run(),
         Command::KillTest(args) => command::kill_test::run(&args),
         Command::Victim(args) => command::kill_test::victim(&args),
     };

@@ -1,7 +1,8 @@
 //! Memory of this process that can be lent.
 
 use anyhow::{Context, Result, bail};
-use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mlock, mmap_anonymous, munmap};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mlock, mmap, mmap_anonymous, mprotect, munmap};
 use std::fs::File;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
@@ -11,6 +12,8 @@ use std::ptr::NonNull;
 pub const PAGE: usize = 4096;
 /// Bytes of a block: what one level-2 entry of a 4 KiB granule maps.
 pub const BLOCK: usize = 2 << 20;
+
+const READ_WRITE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
 
 /// A private anonymous mapping, zeroed at first, which goes when this is dropped.
 ///
@@ -39,15 +42,8 @@ impl Memory {
             .and_then(NonZeroUsize::new)
             .context("that is no size for a mapping")?;
         // SAFETY: a new anonymous mapping at an address that the kernel chooses touches nothing that exists.
-        let mapped = unsafe {
-            mmap_anonymous(
-                None,
-                size,
-                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
-                MapFlags::MAP_PRIVATE,
-            )
-        }
-        .context("cannot map memory")?;
+        let mapped =
+            unsafe { mmap_anonymous(None, size, READ_WRITE, MapFlags::MAP_PRIVATE) }.context("cannot map memory")?;
         let skip = mapped.as_ptr().addr().next_multiple_of(BLOCK) - mapped.as_ptr().addr() + offset;
         // SAFETY: `skip` is less than BLOCK + offset, so it lies in the mapping, with `length` bytes behind it.
         let base = unsafe { mapped.cast::<u8>().add(skip) };
@@ -56,9 +52,43 @@ impl Memory {
             length,
             mapped: (mapped, size.get()),
         };
-        memory.advise(0, length, MmapAdvise::MADV_DONTFORK)?;
-        memory.advise(0, length, MmapAdvise::MADV_DONTDUMP)?;
+        memory.keep_to_itself()?;
         Ok(memory)
+    }
+
+    /// Maps `length` bytes of a new memfd, shared.
+    ///
+    /// # Errors
+    /// When there is no memory.
+    pub fn of_memfd(length: usize) -> Result<Memory> {
+        let file = File::from(memfd_create(c"leasectl", MFdFlags::MFD_CLOEXEC).context("cannot make a memfd")?);
+        file.set_len(length as u64)
+            .context("cannot give the memfd its length")?;
+        let size = NonZeroUsize::new(length).context("that is no size for a mapping")?;
+        // SAFETY: a new mapping at an address that the kernel chooses; nobody else has the file.
+        let mapped =
+            unsafe { mmap(None, size, READ_WRITE, MapFlags::MAP_SHARED, file, 0) }.context("cannot map a memfd")?;
+        let memory = Memory {
+            base: mapped.cast(),
+            length,
+            mapped: (mapped, length),
+        };
+        memory.keep_to_itself()?;
+        Ok(memory)
+    }
+
+    fn keep_to_itself(&self) -> Result<()> {
+        self.advise(0, self.length, MmapAdvise::MADV_DONTFORK)?;
+        self.advise(0, self.length, MmapAdvise::MADV_DONTDUMP)
+    }
+
+    /// Makes all of it read-only. Writing to it then ends the process.
+    ///
+    /// # Errors
+    /// When the kernel does not.
+    pub fn make_read_only(&self) -> Result<()> {
+        // SAFETY: no reference to it exists, and reading stays possible.
+        unsafe { mprotect(self.base.cast(), self.length, ProtFlags::PROT_READ) }.context("cannot make memory read-only")
     }
 
     /// One page that stays where it is, for a device to read and write.
@@ -252,5 +282,6 @@ mod tests {
         memory.write(3 * PAGE, 7);
         assert_eq!(memory.find_other(|_| 0), Some((3 * PAGE, 7)));
         assert!(Memory::new(8 * PAGE + 8, 0).is_err());
+        assert_eq!(Memory::of_memfd(2 * PAGE).unwrap().find_other(|_| 0), None);
     }
 }

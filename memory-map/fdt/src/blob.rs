@@ -29,6 +29,7 @@ pub struct Fdt<'a> {
     reservations: &'a [u8],
     strings: &'a [u8],
     structure: (usize, usize),
+    boot_cpu: u32,
     token_count: usize,
 }
 
@@ -71,24 +72,25 @@ impl<'a> Fdt<'a> {
         if !blob.as_ptr().addr().is_multiple_of(ALIGNMENT) {
             return Err(FdtError::Unaligned);
         }
+        let header = Header::read(blob);
+        if header.version < VERSION || header.last_compatible > VERSION {
+            return Err(FdtError::Version {
+                version: header.version,
+                compatible: header.last_compatible,
+            });
+        }
+        let reservations = reservation_block(blob, header.reservations)?;
+        let strings = block(blob, Block::Strings, header.strings, header.strings_size, 1)?;
+        let structure = block(blob, Block::Structure, header.structure, header.structure_size, 4)?;
         // SAFETY: `DevTree::new` asks that the slice starts at a multiple of 4 bytes and is as long as the header's
         // `totalsize`, at least a header. All three have been checked in this function.
         let tree = unsafe { DevTree::new(blob) }.map_err(|_| FdtError::Refused { offset: 0 })?;
-        if tree.version() < VERSION || tree.last_comp_version() > VERSION {
-            return Err(FdtError::Version {
-                version: tree.version(),
-                compatible: tree.last_comp_version(),
-            });
-        }
-        let reservations = reservation_block(blob, tree.off_mem_rsvmap())?;
-        let strings = block(blob, Block::Strings, tree.off_dt_strings(), tree.size_dt_strings(), 1)?;
-        let structure = block(blob, Block::Structure, tree.off_dt_struct(), tree.size_dt_struct(), 4)?;
-        let start = tree.off_dt_struct();
         let mut fdt = Self {
             tree,
             reservations,
             strings,
-            structure: (start, start + structure.len()),
+            structure: (header.structure, header.structure + structure.len()),
+            boot_cpu: header.boot_cpu,
             token_count: 0,
         };
         fdt.token_count = check_order(fdt.tokens())?;
@@ -110,7 +112,7 @@ impl<'a> Fdt<'a> {
     /// The header's `boot_cpuid_phys`.
     #[must_use]
     pub fn boot_cpu(&self) -> u32 {
-        self.tree.boot_cpuid_phys()
+        self.boot_cpu
     }
 
     /// How many nodes' beginnings and ends and properties there are: what a pass over the tree costs. Never more than
@@ -158,9 +160,37 @@ impl Iterator for Reservations<'_> {
     }
 }
 
+/// The fields of the header that are read here (Devicetree Specification v0.4, 5.2).
+struct Header {
+    structure: usize,
+    strings: usize,
+    reservations: usize,
+    version: u32,
+    last_compatible: u32,
+    boot_cpu: u32,
+    strings_size: usize,
+    structure_size: usize,
+}
+
+impl Header {
+    /// Reads the header of a blob that is long enough to have one.
+    fn read(blob: &[u8]) -> Self {
+        let field = |number: usize| word(blob, number * 4).unwrap_or(0);
+        Self {
+            structure: field(2) as usize,
+            strings: field(3) as usize,
+            reservations: field(4) as usize,
+            version: field(5),
+            last_compatible: field(6),
+            boot_cpu: field(7),
+            strings_size: field(8) as usize,
+            structure_size: field(9) as usize,
+        }
+    }
+}
+
 /// The `size` bytes at `offset`, behind the header and inside of the blob.
-fn block(blob: &[u8], block: Block, offset: usize, size: u32, alignment: usize) -> Result<&[u8], FdtError> {
-    let size = size as usize;
+fn block(blob: &[u8], block: Block, offset: usize, size: usize, alignment: usize) -> Result<&[u8], FdtError> {
     offset
         .checked_add(size)
         .filter(|_| offset >= HEADER_SIZE && offset.is_multiple_of(alignment))
@@ -170,13 +200,8 @@ fn block(blob: &[u8], block: Block, offset: usize, size: u32, alignment: usize) 
 
 /// The reservation block's entries without the pair of zeroes that ends them.
 fn reservation_block(blob: &[u8], offset: usize) -> Result<&[u8], FdtError> {
-    let rest = block(blob, Block::Reservations, offset, 0, ALIGNMENT).and_then(|_| {
-        blob.get(offset..).ok_or(FdtError::Misplaced {
-            block: Block::Reservations,
-            offset,
-            size: 0,
-        })
-    })?;
+    let size = blob.len().saturating_sub(offset);
+    let rest = block(blob, Block::Reservations, offset, size, ALIGNMENT)?;
     let count = Reservations(rest)
         .position(|entry| entry == (0, 0))
         .ok_or(FdtError::Unfinished {
@@ -186,21 +211,20 @@ fn reservation_block(blob: &[u8], offset: usize) -> Result<&[u8], FdtError> {
     Ok(rest.get(..count * RESERVATION_SIZE).unwrap_or_default())
 }
 
-/// Checks that there is one root, that each node ends, and that properties stand before children. Gives the number of
-/// tokens.
+/// Checks that there is one root, that each node ends, that properties stand before children, and what names are made
+/// of. Gives the number of tokens.
 fn check_order(mut tokens: Tokens<'_>) -> Result<usize, FdtError> {
     let mut depth = 0_usize;
     let mut count = 0_usize;
     let mut in_header = false;
     loop {
         let offset = tokens.offset();
-        let token = tokens.next()?;
-        match token {
+        match tokens.next()? {
             Some(Token::BeginNode(name)) => {
                 if depth == 0 && count > 0 {
                     return Err(FdtError::Misordered { offset });
                 }
-                if name.is_empty() != (depth == 0) {
+                if name.is_empty() != (depth == 0) || !is_text(name) || name.contains(&b'/') {
                     return Err(FdtError::NodeName { offset });
                 }
                 if depth == MAX_DEPTH {
@@ -209,7 +233,11 @@ fn check_order(mut tokens: Tokens<'_>) -> Result<usize, FdtError> {
                 depth += 1;
                 in_header = true;
             }
-            Some(Token::Property(_)) if in_header => {}
+            Some(Token::Property(property)) if in_header => {
+                if property.name.is_empty() || !is_text(property.name) {
+                    return Err(FdtError::PropertyName { offset });
+                }
+            }
             Some(Token::EndNode) if depth > 0 => {
                 depth -= 1;
                 in_header = false;
@@ -219,4 +247,8 @@ fn check_order(mut tokens: Tokens<'_>) -> Result<usize, FdtError> {
         }
         count += 1;
     }
+}
+
+fn is_text(name: &[u8]) -> bool {
+    name.iter().all(u8::is_ascii_graphic)
 }

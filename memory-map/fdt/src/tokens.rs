@@ -45,7 +45,8 @@ pub enum Token<'a> {
 pub struct Tokens<'a> {
     tree: DevTree<'a>,
     strings: &'a [u8],
-    end: usize,
+    /// The blob up to the end of the structure block.
+    block: &'a [u8],
     offset: usize,
 }
 
@@ -56,7 +57,7 @@ impl<'a> Tokens<'a> {
         Self {
             tree,
             strings,
-            end,
+            block: tree.buf().get(..end).unwrap_or_default(),
             offset: start,
         }
     }
@@ -102,9 +103,8 @@ impl<'a> Tokens<'a> {
     }
 
     fn begin_node(&mut self, at: usize) -> Result<Token<'a>, FdtError> {
-        let bad = FdtError::NodeName { offset: at };
-        let block = self.tree.buf().get(at + WORD..self.end).ok_or(bad)?;
-        let name = name(block).filter(|name| !name.contains(&b'/')).ok_or(bad)?;
+        let name = self.block.get(at + WORD..).and_then(name);
+        let name = name.ok_or(FdtError::NodeName { offset: at })?;
         // What fdt-rs takes includes the NUL, and falls one short of its constant.
         if name.len() + 1 < MAX_NODE_NAME_LEN {
             self.cut(at)?;
@@ -115,22 +115,13 @@ impl<'a> Tokens<'a> {
     }
 
     fn property(&mut self, at: usize) -> Result<Property<'a>, FdtError> {
-        let unfinished = FdtError::Unfinished {
-            block: Block::Structure,
-            offset: at,
-        };
-        let len = self.word(at + WORD)?;
+        let len = self.word(at + WORD)? as usize;
         let name_offset = self.word(at + 2 * WORD)?;
-        let room = self.end.checked_sub(at + 3 * WORD).ok_or(unfinished)?;
-        if len as usize > room {
-            return Err(unfinished);
+        if len > self.block.len() - (at + 3 * WORD) {
+            return Err(unfinished(at));
         }
-        let name = self
-            .strings
-            .get(name_offset as usize..)
-            .and_then(name)
-            .filter(|name| !name.is_empty())
-            .ok_or(FdtError::PropertyName { offset: at })?;
+        let name = self.strings.get(name_offset as usize..).and_then(name);
+        let name = name.ok_or(FdtError::PropertyName { offset: at })?;
         match self.cut(at)? {
             ParsedTok::Prop(property) => Ok(Property {
                 name,
@@ -144,11 +135,8 @@ impl<'a> Tokens<'a> {
     /// Lets `fdt-rs` cut the token at `at`, which has been checked.
     fn cut(&mut self, at: usize) -> Result<ParsedTok<'a>, FdtError> {
         // fdt-rs asserts that something follows the token; FDT_END must.
-        if at + 2 * WORD > self.end {
-            return Err(FdtError::Unfinished {
-                block: Block::Structure,
-                offset: at,
-            });
+        if at + 2 * WORD > self.block.len() {
+            return Err(unfinished(at));
         }
         let mut reader = DevTreeParseIter {
             offset: at,
@@ -156,16 +144,21 @@ impl<'a> Tokens<'a> {
         };
         let token = reader.next();
         self.offset = reader.offset;
-        token.ok().flatten().ok_or(FdtError::Refused { offset: at })
+        match token {
+            Ok(Some(token)) => Ok(token),
+            _ => Err(FdtError::Refused { offset: at }),
+        }
     }
 
     fn word(&self, at: usize) -> Result<u32, FdtError> {
-        let unfinished = FdtError::Unfinished {
-            block: Block::Structure,
-            offset: at,
-        };
-        let block = self.tree.buf().get(..self.end).ok_or(unfinished)?;
-        word(block, at).ok_or(unfinished)
+        word(self.block, at).ok_or(unfinished(at))
+    }
+}
+
+fn unfinished(offset: usize) -> FdtError {
+    FdtError::Unfinished {
+        block: Block::Structure,
+        offset,
     }
 }
 
@@ -175,12 +168,9 @@ pub(crate) fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(*word))
 }
 
-/// The name at the start of `bytes`: printable ASCII up to a NUL, at most [`MAX_NAME`] bytes.
+/// The name at the start of `bytes`: all up to a NUL, at most [`MAX_NAME`] bytes.
 fn name(bytes: &[u8]) -> Option<&[u8]> {
-    let len = bytes
-        .iter()
-        .take(MAX_NAME + 1)
-        .position(|byte| !byte.is_ascii_graphic())?;
-    let (name, rest) = bytes.split_at_checked(len)?;
-    (rest.first() == Some(&0)).then_some(name)
+    let window = bytes.get(..=MAX_NAME).unwrap_or(bytes);
+    let len = window.iter().position(|byte| *byte == 0)?;
+    window.get(..len)
 }

@@ -143,7 +143,7 @@ impl Stdout<'_> {
     /// Whether the console's `compatible` has `name`.
     #[must_use]
     pub fn is(&self, name: &str) -> bool {
-        value::lists(self.compatible, name.as_bytes())
+        value::lists_any(self.compatible, &[name])
     }
 }
 

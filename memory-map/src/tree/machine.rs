@@ -155,7 +155,7 @@ impl<'a> MachineTree<'a> {
     /// Whether the machine calls itself `name` in the root's `compatible`.
     #[must_use]
     pub fn is_machine(&self, name: &str) -> bool {
-        value::lists(self.compatible, name.as_bytes())
+        value::lists_any(self.compatible, &[name])
     }
 
     /// Memory, in the order of the tree. Entries of length zero are left out; overlaps are not looked for

@@ -166,16 +166,16 @@ impl<'a> MachineTree<'a> {
         if self.cpus.iter().any(|cpu| cpu.affinity == affinity) {
             return Err(error(Fault::Twice));
         }
-        let enable = match node.get("enable-method")? {
-            Some(b"psci\0") => EnableMethod::Psci,
-            Some(b"spin-table\0") => EnableMethod::SpinTable(
-                node.get("cpu-release-addr")?
-                    .ok_or(Fault::Missing)
-                    .and_then(value::number)
-                    .map_err(|fault| node.error("cpu-release-addr", fault))?,
-            ),
-            _ => EnableMethod::Unknown,
+        let method = match node.get("enable-method")? {
+            Some(b"psci\0") => Some(EnableMethod::Psci),
+            // A loader that has not filled in the address leaves the property out.
+            Some(b"spin-table\0") => match node.get("cpu-release-addr")?.map(value::number).transpose() {
+                Ok(address) => address.map(EnableMethod::SpinTable),
+                Err(fault) => return Err(node.error("cpu-release-addr", fault)),
+            },
+            _ => None,
         };
+        let enable = method.unwrap_or(EnableMethod::Unknown);
         push(
             &mut self.cpus,
             Cpu { affinity, enable },
@@ -301,8 +301,13 @@ fn read_gic<'a>(walk: &Walk<'a>, node: &Node<'a>, version: GicVersion) -> Result
         redistributor_regions: regions.min(MAX_GIC_RANGES),
         redistributor_stride: stride.map_err(|fault| node.error("redistributor-stride", fault))?,
     };
+    let len = node.reg.unwrap_or_default().len();
+    if gic.ranges.len() * node.cells.entry_len() != len {
+        // Frames are known by their number, so none may be missing.
+        return Err(node.error("reg", Fault::Number(0)));
+    }
     if gic.ranges.len() < gic.host_ranges() {
-        return Err(node.error("reg", Fault::Length(node.reg.unwrap_or_default().len())));
+        return Err(node.error("reg", Fault::Length(len)));
     }
     Ok(gic)
 }

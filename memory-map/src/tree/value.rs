@@ -100,9 +100,10 @@ pub(crate) fn text(value: &[u8]) -> Result<&str, Fault> {
     }
 }
 
-/// Whether a list of strings has `wanted` in it.
-pub(crate) fn lists(value: &[u8], wanted: &[u8]) -> bool {
-    value.split(|byte| *byte == 0).any(|string| string == wanted)
+/// Whether a list of strings has one of `wanted` in it.
+pub(crate) fn lists_any(value: &[u8], wanted: &[&str]) -> bool {
+    let mut strings = value.split(|byte| *byte == 0);
+    strings.any(|string| wanted.iter().any(|wanted| wanted.as_bytes() == string))
 }
 
 /// The big-endian words of a value, without what is left over.

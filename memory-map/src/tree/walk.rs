@@ -231,7 +231,7 @@ impl<'a> Node<'a> {
     /// Whether the node's `compatible` has one of `names`.
     pub fn is_any(&self, names: &[&str]) -> bool {
         self.compatible
-            .is_some_and(|compatible| names.iter().any(|name| value::lists(compatible, name.as_bytes())))
+            .is_some_and(|compatible| value::lists_any(compatible, names))
     }
 
     /// Whether `status` lets the node be used (Devicetree Specification v0.4, 2.3.4).

@@ -142,7 +142,7 @@ const GIC_V3: Node<'_> = leaf(
 );
 
 impl GuestTree {
-    /// Writes the tree of a guest with one CPU into `out` and gives its size in bytes: less than 2 KiB, 32 bytes a
+    /// Writes the tree of a guest with one CPU into `out` and gives its size in bytes: less than 2 KiB, 80 bytes a
     /// range of memory, 64 bytes a lease, and the command line.
     ///
     /// # Errors

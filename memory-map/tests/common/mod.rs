@@ -230,3 +230,19 @@ fn string(bytes: &[u8]) -> String {
     let len = bytes.iter().position(|byte| *byte == 0).unwrap();
     String::from_utf8(bytes[..len].to_vec()).unwrap()
 }
+
+/// What `dtc` has to say against a blob, without line numbers; `None` where there is no `dtc`. Panics on a blob that it
+/// refuses.
+pub fn dtc_warnings(blob: &[u8]) -> Option<Vec<String>> {
+    let mut dtc = std::process::Command::new("dtc")
+        .args(["-I", "dtb", "-O", "dts", "-o", "/dev/null", "-"])
+        .stdin(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .ok()?;
+    std::io::Write::write_all(&mut dtc.stdin.take().unwrap(), blob).unwrap();
+    let output = dtc.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{text}");
+    Some(text.lines().map(String::from).collect())
+}

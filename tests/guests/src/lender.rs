@@ -110,12 +110,11 @@ impl Image {
     fn load(&self, id: u64, arguments: &str) -> Result<(), Failed> {
         self.first.fill(|at| {
             let from = self.file.start + (at - self.first.base());
-            // SAFETY: within the ramdisk's pages, 8-byte aligned.
-            if from < self.file.end {
-                unsafe { (from as *const u64).read_volatile() }
-            } else {
-                0
+            if from >= self.file.end {
+                return 0;
             }
+            // SAFETY: within the ramdisk's pages, 8-byte aligned.
+            unsafe { (from as *const u64).read_volatile() }
         });
         self.first.put(ARGS_OFFSET, &[0; ARGS_BYTES]);
         self.first.put(

@@ -149,6 +149,8 @@ impl defmt::Format for Mechanism {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::format;
+    use std::string::ToString;
 
     #[test]
     fn names_round_trip() {

@@ -226,6 +226,7 @@ impl defmt::Format for Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::string::ToString;
 
     #[test]
     fn the_default_is_what_the_board_promises() {

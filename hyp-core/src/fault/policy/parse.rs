@@ -132,6 +132,7 @@ mod tests {
     use super::*;
     use crate::trap::FaultStatus;
     use proptest::prelude::*;
+    use std::string::ToString;
 
     fn parse(text: &str) -> Result<Policy, PolicyError<'_>> {
         Policy::parse(text, &Policy::DEFAULT)

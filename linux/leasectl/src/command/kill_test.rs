@@ -2,7 +2,7 @@
 
 use super::features;
 use crate::device::Device;
-use crate::guest::{self, Layout};
+use crate::guest::{self, Layout, SPIN};
 use crate::kmsg::Log;
 use crate::memory::{Memory, PAGE};
 use crate::report::Report;
@@ -11,12 +11,6 @@ use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
-
-/// A guest that does nothing but run: `b .`.
-const SPIN: [u8; 4] = 0x1400_0000_u32.to_le_bytes();
-
-/// The kernel may use so much more or less memory afterwards, for reasons of its own.
-const SLACK_KIB: u64 = 8 << 10;
 
 /// So many processes are killed at most for each that is to be killed within its phase.
 const TRIES: u32 = 20;
@@ -89,15 +83,13 @@ pub fn run(args: &Args) -> Result<bool> {
     let mut report = Report::default();
     let log = Log::from_now()?;
     let mut random = Random(args.seed);
-    // One life first: what the kernel allocates once is not missed afterwards.
-    whole(&args.layout)?;
-    let before = free_kib()?;
+    let before = pins()?;
     for phase in PHASES {
         report.step(&format!("kill.{}", phase.name()), kill_in(args, phase, &mut random));
     }
     report.step("kill.vms", all_vms());
     report.step(
-        "kill.lend",
+        "kill.again",
         whole(&args.layout).map(|()| format!("{} KiB lent and back", args.layout.mem >> 10)),
     );
     report.step("kill.memory", memory_is_there(before));
@@ -252,33 +244,40 @@ fn all_vms() -> Result<String> {
     Ok(format!("{most} VMs at a time"))
 }
 
-/// As much memory is free as before, and every page of most of it can be written.
+/// As many pages are pinned as before, and every page of most of the free memory can be written: what is lent still is
+/// either pinned, or refuses that.
 fn memory_is_there(before: u64) -> Result<String> {
-    let now = free_kib()?;
-    if now + SLACK_KIB < before {
-        bail!("{before} KiB were free before, {now} KiB are now");
+    let now = pins()?;
+    if now != before {
+        bail!("{before} pages were pinned before, {now} are now");
     }
-    let length = (now as usize * 1024 / 4 * 3).next_multiple_of(PAGE);
+    let free = number("/proc/meminfo", "MemFree:")?;
+    let length = (free as usize * 1024 / 4 * 3).next_multiple_of(PAGE);
     let memory = Memory::new(length, 0)?;
     for page in (0..length).step_by(PAGE) {
         memory.write(page, page as u64);
     }
     Ok(format!(
-        "{now} KiB free, {before} KiB before; {} KiB written",
+        "{now} pages pinned, as before; {} of {free} KiB free were written",
         length >> 10
     ))
 }
 
-fn free_kib() -> Result<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").context("cannot read /proc/meminfo")?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemFree:"))
-        .context("no MemFree in /proc/meminfo")?;
+/// How many pages drivers have pinned.
+fn pins() -> Result<u64> {
+    let count = |name| number("/proc/vmstat", name);
+    Ok(count("nr_foll_pin_acquired ")?.wrapping_sub(count("nr_foll_pin_released ")?))
+}
+
+/// A number in a file of `/proc`, by what its line begins with.
+fn number(path: &str, name: &str) -> Result<u64> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let line = line.with_context(|| format!("{path} has no {name}"))?;
     line.trim()
         .trim_end_matches(" kB")
         .parse()
-        .context("MemFree is no number")
+        .with_context(|| format!("{path}: {name} is no number"))
 }
 
 fn no_trouble(log: &Log) -> Result<String> {

@@ -1,8 +1,9 @@
 //! Small programs at EL0.
 //!
-//! A stub runs until its first exception: `svc`, with its result in `x0`, or the fault that it was sent for.
+//! A stub runs until its first exception: `svc`, with its result in `x0`, or the fault that it was sent for. It has no
+//! stack; its stack pointer differs from one run to the next, as that of probes does.
 
-use super::probe::Fault;
+use super::probe::{self, Fault};
 use super::vectors::Frame;
 use crate::pages::Block;
 use core::arch::global_asm;
@@ -49,7 +50,7 @@ global_asm!(
     r#"
     .section .text.el0, "ax"
     .global lh_el0_enter
-lh_el0_enter:                   // x0: entry, x1 and x2: its arguments, x3: where the fault goes
+lh_el0_enter:                   // x0: entry, x1 and x2: its arguments, x3: where the fault goes, x4: its stack
     stp     x29, x30, [sp, #-112]!
     stp     x19, x20, [sp, #16]
     stp     x21, x22, [sp, #32]
@@ -60,7 +61,7 @@ lh_el0_enter:                   // x0: entry, x1 and x2: its arguments, x3: wher
     msr     elr_el1, x0
     mov     x0, #0x3c0          // EL0t, DAIF masked
     msr     spsr_el1, x0
-    msr     sp_el0, xzr
+    msr     sp_el0, x4
     mov     x0, x1
     mov     x1, x2
     eret
@@ -79,7 +80,7 @@ lh_el0_leave:
 
 unsafe extern "C" {
     safe static lh_el0_leave: u8;
-    fn lh_el0_enter(entry: u64, x0: u64, x1: u64, fault: *mut Fault) -> u64;
+    fn lh_el0_enter(entry: u64, x0: u64, x1: u64, fault: *mut Fault, stack: u64) -> u64;
 }
 
 /// EL0 with AArch64, synchronous.
@@ -148,7 +149,7 @@ impl Program {
         let mut fault = Fault::default();
         // SAFETY: the assembly keeps to the calling convention; EL0 comes back by way of the vector at its first
         // exception. The caller answers for what is written.
-        let value = unsafe { lh_el0_enter(self.pc(stub), x0, x1, &raw mut fault) };
+        let value = unsafe { lh_el0_enter(self.pc(stub), x0, x1, &raw mut fault, probe::slide()) };
         // SAFETY: a plain local variable, written by way of the pointer.
         let fault = unsafe { (&raw const fault).read_volatile() };
         if fault == Fault::default() {

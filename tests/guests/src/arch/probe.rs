@@ -148,7 +148,7 @@ unsafe extern "C" {
 }
 
 /// How far the next probe moves its stack pointer: 16 bytes more than the last one, up to 1 KiB.
-fn slide() -> u64 {
+pub(super) fn slide() -> u64 {
     static COUNT: [AtomicU64; cpu::MOST] = [const { AtomicU64::new(0) }; cpu::MOST];
     // Plain loads and stores: with the MMU off there may be no exclusives.
     let count = &COUNT[cpu::number()];

@@ -1,6 +1,7 @@
 //! The other CPUs: started by PSCI, then given functions to run.
 //!
-//! Nothing here needs exclusives, so that it works with the MMU off too: each word has one writer.
+//! Nothing here needs exclusives, so that it works with the MMU off too: each word has one writer. CPUs with the MMU on
+//! and CPUs with the MMU off see each other's words only on a machine without caches, such as QEMU's TCG.
 
 use super::cpu::{self, MOST};
 use super::entry;
@@ -139,6 +140,12 @@ pub fn beside<T: Sync, R>(on: &T, work: fn(usize, &T), deed: impl FnOnce() -> R)
 /// Runs `work`, with its number and `on`, on every CPU, this one included.
 pub fn each<T: Sync>(on: &T, work: fn(usize, &T)) {
     beside(on, work, || work(0, on));
+}
+
+/// Gives the other CPUs a last piece of work, from which they do not come back. Its arguments are a CPU's number and 0.
+pub fn dismiss(work: fn(usize, usize)) {
+    begin(work, 0);
+    COUNT.store(1, Ordering::Release);
 }
 
 /// Waits until every CPU has come here. Only inside of [`each`]. Did they, in time?

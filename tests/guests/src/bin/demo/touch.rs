@@ -29,7 +29,7 @@ fn refused<T: core::fmt::Debug>(host: &mut Host, name: &str, class: Class, addre
 /// The beginning, the middle and the end of every range.
 fn places(lent: &[Block]) -> impl Iterator<Item = u64> {
     lent.iter()
-        .flat_map(|b| [b.base(), b.base() + (b.bytes() / 2 & !7), b.base() + b.bytes() - 8])
+        .flat_map(|b| [b.base(), b.base() + b.bytes() / 2, b.base() + b.bytes() - 8])
 }
 
 /// All ways, from this CPU and the others.

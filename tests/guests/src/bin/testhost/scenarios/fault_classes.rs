@@ -28,7 +28,7 @@ struct Way {
     class: Class,
     /// ESR_EL1 without the fault status code.
     esr: u64,
-    touch: fn(&Program, u64) -> Option<Fault>,
+    touch: Touch,
 }
 
 const DATA_EL0: u64 = 0x24 << 26 | IL;
@@ -36,93 +36,67 @@ const DATA_EL1: u64 = 0x25 << 26 | IL;
 const FETCH_EL0: u64 = 0x20 << 26 | IL;
 const FETCH_EL1: u64 = 0x21 << 26 | IL;
 
+type Touch = fn(&Program, u64) -> Option<Fault>;
+
+const fn way(name: &'static str, class: Class, esr: u64, touch: Touch) -> Way {
+    Way {
+        name,
+        class,
+        esr,
+        touch,
+    }
+}
+
 /// From EL1.
 const EL1: [Way; 9] = [
-    Way {
-        name: "load 8",
-        class: Class::User,
-        esr: DATA_EL1,
-        touch: |_, a| probe::read(a, Width::Byte).err(),
-    },
-    Way {
-        name: "load 64",
-        class: Class::User,
-        esr: DATA_EL1,
-        touch: |_, a| probe::read(a, Width::Double).err(),
-    },
-    Way {
-        name: "load pair",
-        class: Class::User,
-        esr: DATA_EL1,
-        touch: |_, a| probe::read_oddly(a, Odd::Pair).err(),
-    },
-    Way {
-        name: "load back",
-        class: Class::User,
-        esr: DATA_EL1,
-        touch: |_, a| probe::read_oddly(a, Odd::WriteBack).err(),
-    },
-    Way {
-        name: "load excl",
-        class: Class::User,
-        esr: DATA_EL1,
-        touch: |_, a| probe::read_oddly(a, Odd::Exclusive).err(),
-    },
-    Way {
-        name: "store 8",
-        class: Class::User,
-        esr: DATA_EL1 | WNR,
-        touch: |_, a| store(a, Width::Byte),
-    },
-    Way {
-        name: "store 64",
-        class: Class::User,
-        esr: DATA_EL1 | WNR,
-        touch: |_, a| store(a, Width::Double),
-    },
-    // SAFETY: lent memory, or nothing.
-    Way {
-        name: "dc zva",
-        class: Class::User,
-        esr: DATA_EL1 | WNR,
-        touch: |_, a| unsafe { probe::zero_line(a) }.err(),
-    },
-    // SAFETY: it is not to be reached; were it, this program would be lost, and that would be seen.
-    Way {
-        name: "fetch",
-        class: Class::Fetch,
-        esr: FETCH_EL1,
-        touch: |_, a| unsafe { probe::fetch(a, 0) }.err(),
-    },
+    way("load 8", Class::User, DATA_EL1, |_, a| {
+        probe::read(a, Width::Byte).err()
+    }),
+    way("load 64", Class::User, DATA_EL1, |_, a| {
+        probe::read(a, Width::Double).err()
+    }),
+    way("load pair", Class::User, DATA_EL1, |_, a| {
+        probe::read_oddly(a, Odd::Pair).err()
+    }),
+    way("load, write back", Class::User, DATA_EL1, |_, a| {
+        probe::read_oddly(a, Odd::WriteBack).err()
+    }),
+    way("load exclusive", Class::User, DATA_EL1, |_, a| {
+        probe::read_oddly(a, Odd::Exclusive).err()
+    }),
+    way("store 8", Class::User, DATA_EL1 | WNR, |_, a| store(a, Width::Byte)),
+    way("store 64", Class::User, DATA_EL1 | WNR, |_, a| store(a, Width::Double)),
+    way("dc zva", Class::User, DATA_EL1 | WNR, |_, a| zero(a)),
+    way("fetch", Class::Fetch, FETCH_EL1, |_, a| fetch(a)),
 ];
 
 /// From EL0.
 const EL0: [Way; 3] = [
-    Way {
-        name: "EL0 load",
-        class: Class::El0,
-        esr: DATA_EL0,
-        touch: |p, a| p.load(a).err(),
-    },
-    // SAFETY: lent memory, or nothing.
-    Way {
-        name: "EL0 store",
-        class: Class::El0,
-        esr: DATA_EL0 | WNR,
-        touch: |p, a| unsafe { p.run(Stub::Store, a, 0) }.err(),
-    },
-    // SAFETY: what could be fetched is EL0's, which comes back at its first exception.
-    Way {
-        name: "EL0 fetch",
-        class: Class::El0,
-        esr: FETCH_EL0,
-        touch: |p, a| unsafe { p.run(Stub::Jump, a, 0) }.err(),
-    },
+    way("EL0 load", Class::El0, DATA_EL0, |p, a| at_el0(p, Stub::Load, a)),
+    way("EL0 store", Class::El0, DATA_EL0 | WNR, |p, a| {
+        at_el0(p, Stub::Store, a)
+    }),
+    way("EL0 fetch", Class::El0, FETCH_EL0, |p, a| at_el0(p, Stub::Jump, a)),
 ];
 
 fn store(address: u64, width: Width) -> Option<Fault> {
     // SAFETY: lent memory, or nothing.
     unsafe { probe::write(address, width, 0xdead) }.err()
+}
+
+fn zero(address: u64) -> Option<Fault> {
+    // SAFETY: lent memory, or nothing.
+    unsafe { probe::zero_line(address) }.err()
+}
+
+fn fetch(address: u64) -> Option<Fault> {
+    // SAFETY: it is not to be reached; were it, this program would be lost, and that would be seen.
+    unsafe { probe::fetch(address, 0) }.err()
+}
+
+fn at_el0(program: &Program, stub: Stub, address: u64) -> Option<Fault> {
+    // SAFETY: lent memory, or nothing; what could be fetched is EL0's, which comes back at its first exception.
+    unsafe { program.run(stub, address, 0) }.err()
 }
 
 pub fn run(host: &mut Host) {

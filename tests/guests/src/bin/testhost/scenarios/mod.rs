@@ -17,8 +17,11 @@ use leasehold_guests::{args, entry, stop};
 
 entry!(main);
 
+/// What a scenario does.
+type Run = fn(&mut Host);
+
 /// Each scenario's name. All but `selftest` need Leasehold below.
-const ALL: [(&str, fn(&mut Host)); 11] = [
+const ALL: [(&str, Run); 11] = [
     ("selftest", selftest::run),
     ("warm-tlb", warm_tlb::run),
     ("bad-lend", bad_lend::run),

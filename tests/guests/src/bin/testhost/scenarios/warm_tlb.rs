@@ -133,7 +133,8 @@ impl Shared {
 
     /// An address of what is touched, another one each time, by whichever half it can be reached.
     fn place(&self, cpu: usize, turn: u64) -> u64 {
-        let at = self.lent.base() + ((turn * 4096 + turn * 8 + cpu as u64 * 64) % self.lent.bytes() & !7);
+        let offset = (turn * 4096 + turn * 8 + cpu as u64 * 64) % self.lent.bytes();
+        let at = self.lent.base() + offset;
         if turn % 2 == 1 && mmu::is_on() {
             mmu::kernel(at)
         } else {
