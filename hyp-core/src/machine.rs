@@ -38,11 +38,11 @@ pub trait Machine {
     fn invalidate_all(&self, vmid: Vmid);
 
     /// Waits until everything asked for has happened, accesses that used the old translations are complete, and
-    /// combined stage-1 and stage-2 translations of `vmid` are gone too. A success also covers what was asked for
-    /// before an earlier failure.
+    /// combined stage-1 and stage-2 translations of `vmid` are gone too.
     ///
     /// # Errors
-    /// [`SyncError`] when some hardware does not confirm within its bound.
+    /// [`SyncError`] when some hardware does not confirm within its bound. What was asked for is then asked for again
+    /// before the next try.
     fn sync(&self, vmid: Vmid) -> Result<(), SyncError>;
 
     /// Makes a page zeroes, at the point of coherency, with no line of it left in any data cache.

@@ -5,7 +5,7 @@ use super::{Ownership, OwnershipError, SCRUB_STEP_PAGES, checked_range};
 use crate::id::{Handle, VmId};
 use crate::machine::Machine;
 use crate::stage2::{Reason, Refusal};
-use leasehold_memory_map::{Address, Ipa, PAGE_SIZE, PageRange};
+use leasehold_memory_map::{Address, Ipa, PageRange};
 
 /// How far a call came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,10 +43,14 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
         }
         let guest = self.live_guest(borrower)?;
         let range = checked_range(guest, ipa.get(), u64::from(lease.pages))?;
-        guest.tables.vacant(machine, range)?;
+        if !lease.is_being_scrubbed() {
+            // Before anything is done, rather than after the last step.
+            guest.tables.vacant(machine, range)?;
+        }
         if self.cleanse(machine, index)? == Step::Again {
             return Ok(Step::Again);
         }
+        self.guest(borrower)?.tables.vacant(machine, range)?;
         self.map(machine, index, range)?;
         let lease = self.leases.get_mut(index);
         lease.phase = Phase::Retrieved;
@@ -88,7 +92,8 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
 
     /// Ends a VM, whatever it has and however far: takes all leases from it, scrubs them, and gives its tables back to
     /// the pool, a lease or [`SCRUB_STEP_PAGES`] a call. From the first call on it can neither be lent to nor retrieve;
-    /// the owner can reclaim each lease as soon as it is scrubbed. None of its CPUs may run any more.
+    /// the owner can reclaim each lease as soon as it is scrubbed. None of its CPUs may run any more, and its pins are
+    /// gone: nobody may use its mailboxes.
     ///
     /// # Errors
     /// [`OwnershipError::NoSuchVm`]; [`OwnershipError::TimedOut`] when TLBs have not confirmed.
@@ -163,8 +168,7 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
         let Err(refusal) = self.map_ranges(machine, index, to) else {
             return Ok(());
         };
-        let mapped = refusal.at.get() - to.start().get();
-        if let Ok(mapped) = PageRange::new(to.start(), mapped / PAGE_SIZE) {
+        if let Some(mapped) = refusal.done(to) {
             // The guest may have reached it for a moment: it is as if it had had it. When TLBs do not confirm now, the
             // next call waits for them.
             let _ = self.withdraw(machine, index, mapped);

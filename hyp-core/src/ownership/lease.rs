@@ -156,6 +156,11 @@ impl Lease {
         pages: 0,
         ranges: Ranges::EMPTY,
     };
+
+    /// Whether a step of a scrub was done, and more are left.
+    pub(super) fn is_being_scrubbed(&self) -> bool {
+        matches!(self.phase, Phase::Lent | Phase::Scrubbing) && self.cursor != Cursor::default()
+    }
 }
 
 /// All leases. `N` is at most 255, so that an index fits in a table entry.

@@ -5,7 +5,7 @@ use super::lease::{PAGES_PER_LEASE, Phase, Ranges};
 use super::{Ownership, OwnershipError, checked_range};
 use crate::id::{Handle, VmId};
 use crate::machine::Machine;
-use leasehold_memory_map::{Address, Ipa, PAGE_SIZE, PageRange};
+use leasehold_memory_map::{Ipa, PageRange};
 
 /// A range as a caller names it: nothing about it is known to be true (FF-A's constituent memory region descriptor,
 /// DEN0140 Table 1.14).
@@ -113,8 +113,7 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
         let Err(refusal) = self.host.tables.claim(machine, &mut self.pool, range) else {
             return Ok(());
         };
-        let before = refusal.at.get() - range.start().get();
-        if let Ok(claimed) = PageRange::new(range.start(), before / PAGE_SIZE) {
+        if let Some(claimed) = refusal.done(range) {
             self.host.tables.restore(machine, &mut self.pool, claimed);
         }
         Err(refusal.into())

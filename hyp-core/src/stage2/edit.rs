@@ -33,6 +33,12 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// What of `range`, the range that was to be changed, is changed: `None` for nothing.
+    pub(crate) fn done(&self, range: PageRange<Ipa>) -> Option<PageRange<Ipa>> {
+        let bytes = self.at.get().checked_sub(range.start().get())?;
+        PageRange::new(range.start(), bytes / PAGE_SIZE).ok()
+    }
+
     pub(super) fn new(at: u64, reason: Reason) -> Self {
         // `at` is inside of a `PageRange<Ipa>`, so it is an address.
         Self {
@@ -92,10 +98,10 @@ pub(super) trait Edit {
 
 /// A change on its way through the tables.
 pub(super) struct Editor<'a, M, E> {
-    pub(super) machine: &'a M,
-    pub(super) pool: &'a mut Pool,
-    pub(super) tables: &'a mut Stage2,
-    pub(super) edit: E,
+    machine: &'a M,
+    pool: &'a mut Pool,
+    tables: &'a mut Stage2,
+    edit: E,
     refusal: Option<Refusal>,
 }
 

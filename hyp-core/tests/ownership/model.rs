@@ -202,6 +202,14 @@ impl Model {
         Ok(Step::Done)
     }
 
+    fn vacant(&self, vm: VmId, ipa: u64, pages: u64) -> Result<(), Error> {
+        let map = self.guest_map(vm);
+        match (0..pages).map(|n| ipa + n * PAGE).find(|page| map.contains_key(page)) {
+            Some(page) => Err(Error::Occupied(Ipa::new(page))),
+            None => Ok(()),
+        }
+    }
+
     pub fn retrieve(&mut self, by: VmId, handle: Handle, ipa: u64) -> Result<Step, Error> {
         let lease = self.leases.get(&handle).ok_or(Error::NoSuchLease(handle))?;
         if lease.borrower != by || lease.ended {
@@ -219,12 +227,15 @@ impl Model {
                 pages: count,
             });
         }
-        let map = self.guest_map(by);
-        let taken = (0..count).map(|n| ipa + n * PAGE).find(|page| map.contains_key(page));
-        if let Some(page) = taken {
-            return Err(Error::Occupied(Ipa::new(page)));
+        let fresh = match lease.phase {
+            Phase::Lent(left) | Phase::Scrubbing(left) => left == lease.pages.len(),
+            _ => true,
+        };
+        if fresh {
+            self.vacant(by, ipa, count)?;
         }
         if self.cleanse(handle)? == Step::Done {
+            self.vacant(by, ipa, count)?;
             self.leases.get_mut(&handle).expect("found before").phase = Phase::Retrieved(ipa);
             return Ok(Step::Done);
         }
