@@ -63,7 +63,10 @@ mod tests {
             hex(&digest)
         };
         // sha256sum of the 16 bytes of the two numbers and "abc".
-        assert_eq!(of(0x4000_0000, b"abc"), "0765144afb4762a6a8b81bb5aea84a409b97e0da0cc820c0288272dde69c5a5a");
+        assert_eq!(
+            of(0x4000_0000, b"abc"),
+            "0765144afb4762a6a8b81bb5aea84a409b97e0da0cc820c0288272dde69c5a5a"
+        );
         assert_ne!(of(0x4000_0000, b"abc"), of(0x4000_0000, b"abd"));
         assert_ne!(of(0x4000_0000, &[1; 700]), of(0x4000_1000, &[1; 700]));
         assert_ne!(of(0x4000_0000, &[1; 700]), of(0x4000_0000, &[1; 699]));

@@ -2,16 +2,16 @@
 //!
 //! Everything but [`arch`] is logic that runs on the build machine too: it reaches the CPU, tables and page contents
 //! through [`Machine`], devices through the traits of `leasehold-hal`.
-#![no_std]
-
 // Tests, and the build scripts of boards, run on the build machine.
-#[cfg(not(target_os = "none"))]
-extern crate std;
+#![cfg_attr(target_os = "none", no_std)]
 
 pub mod arch;
+pub mod board;
 pub mod digest;
 pub mod fault;
 pub mod ffa;
+#[cfg(all(target_arch = "aarch64", target_os = "none"))]
+pub mod hypervisor;
 mod id;
 pub mod layout;
 mod log;
@@ -22,6 +22,7 @@ pub mod pl011;
 pub mod psci;
 mod stage2;
 pub mod trap;
+pub mod vm;
 
 pub use id::{Handle, VmId};
 pub use machine::{Machine, SyncError};

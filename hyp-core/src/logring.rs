@@ -70,7 +70,11 @@ impl LogRing {
 
     /// How many frames were lost since the last call.
     pub fn take_lost(&self) -> u32 {
-        if self.lost.load(Ordering::Relaxed) == 0 { 0 } else { self.lost.swap(0, Ordering::Relaxed) }
+        if self.lost.load(Ordering::Relaxed) == 0 {
+            0
+        } else {
+            self.lost.swap(0, Ordering::Relaxed)
+        }
     }
 
     /// Whether nothing waits.

@@ -38,7 +38,10 @@ pub struct Line {
 
 impl Line {
     pub fn new(value: Value) -> Self {
-        let mut line = Self { states: BTreeSet::from([(value, Cached::Absent)]), fetched: BTreeSet::new() };
+        let mut line = Self {
+            states: BTreeSet::from([(value, Cached::Absent)]),
+            fetched: BTreeSet::new(),
+        };
         line.wander();
         line
     }
@@ -64,7 +67,11 @@ impl Line {
 
     /// A write through the cache, by the hypervisor.
     pub fn write(&mut self, value: Value) {
-        self.states = self.states.iter().map(|&(memory, _)| (memory, Cached::Dirty(value))).collect();
+        self.states = self
+            .states
+            .iter()
+            .map(|&(memory, _)| (memory, Cached::Dirty(value)))
+            .collect();
         self.wander();
     }
 
@@ -80,7 +87,11 @@ impl Line {
 
     /// A VM that reaches the line may write to it, with its caches on or off, or not.
     pub fn maybe_write(&mut self, value: Value) {
-        let cacheable: Vec<_> = self.states.iter().map(|&(memory, _)| (memory, Cached::Dirty(value))).collect();
+        let cacheable: Vec<_> = self
+            .states
+            .iter()
+            .map(|&(memory, _)| (memory, Cached::Dirty(value)))
+            .collect();
         let uncached: Vec<_> = self.states.iter().map(|&(_, cached)| (value, cached)).collect();
         self.states.extend(cacheable);
         self.states.extend(uncached);

@@ -29,13 +29,30 @@ fn calls(world: &World) -> Vec<Call> {
     let mut calls = Vec::new();
     for vm in guests() {
         calls.extend([Call::Create(vm), Call::Destroy(vm)]);
-        for ranges in [vec![(low, 1)], vec![(high, 1)], vec![(low, 2)], vec![(high, 1), (low, 1)], vec![(low, 2), (low, 1)]] {
-            calls.push(Call::Lend { by: VmId::HOST, to: vm, ranges });
+        for ranges in [
+            vec![(low, 1)],
+            vec![(high, 1)],
+            vec![(low, 2)],
+            vec![(high, 1), (low, 1)],
+            vec![(low, 2), (low, 1)],
+        ] {
+            calls.push(Call::Lend {
+                by: VmId::HOST,
+                to: vm,
+                ranges,
+            });
         }
     }
-    calls.push(Call::Lend { by: first, to: second, ranges: vec![(low, 1)] });
+    calls.push(Call::Lend {
+        by: first,
+        to: second,
+        ranges: vec![(low, 1)],
+    });
     for vm in [VmId::HOST, first] {
-        calls.push(Call::Stick { vm, stuck: !world.model.stuck.contains(&vm) });
+        calls.push(Call::Stick {
+            vm,
+            stuck: !world.model.stuck.contains(&vm),
+        });
     }
     let live = |n: &usize| world.model.leases.contains_key(&world.handles[*n]);
     let stale = (0..world.handles.len()).rev().find(|n| !live(n));
@@ -55,7 +72,15 @@ fn key(model: &Model) -> String {
     let leases: BTreeSet<_> = model
         .leases
         .values()
-        .map(|lease| (lease.borrower, lease.pages.clone(), lease.phase, lease.ended, lease.lingering))
+        .map(|lease| {
+            (
+                lease.borrower,
+                lease.pages.clone(),
+                lease.phase,
+                lease.ended,
+                lease.lingering,
+            )
+        })
         .collect();
     let guests: Vec<_> = model.guests.iter().map(|(vm, guest)| (vm, guest.ending)).collect();
     format!("{leases:?} {guests:?} {:?}", model.stuck)
@@ -84,7 +109,9 @@ fn explore(layout: Layout, depth: usize) -> (usize, usize) {
             let mut here = replay(layout, &path);
             let before = key(&here.model);
             for call in calls(&here) {
-                _ = here.call(&call).unwrap_or_else(|violation| panic!("{path:x?}: {violation}"));
+                _ = here
+                    .call(&call)
+                    .unwrap_or_else(|violation| panic!("{path:x?}: {violation}"));
                 made += 1;
                 let after = key(&here.model);
                 if after == before {
@@ -115,5 +142,3 @@ fn every_order_of_calls_keeps_every_invariant_with_kept_tables() {
     println!("{states} states, {calls} calls");
     assert!(states > 100);
 }
-
-

@@ -33,9 +33,21 @@ fn a_lease_goes_its_way_and_all_is_as_before() {
             let lease = 1;
             for call in [
                 Call::Create(guest()),
-                Call::Lend { by: VmId::HOST, to: guest(), ranges },
-                Call::Retrieve { by: guest(), lease, ipa: 0x4000_0000 },
-                Call::Load { guest: guest(), to: 0x4000_0000, from: RAM + 2 * BLOCK },
+                Call::Lend {
+                    by: VmId::HOST,
+                    to: guest(),
+                    ranges,
+                },
+                Call::Retrieve {
+                    by: guest(),
+                    lease,
+                    ipa: 0x4000_0000,
+                },
+                Call::Load {
+                    guest: guest(),
+                    to: 0x4000_0000,
+                    from: RAM + 2 * BLOCK,
+                },
                 Call::Start(guest()),
                 Call::Relinquish { by: guest(), lease },
                 Call::Reclaim { by: VmId::HOST, lease },

@@ -129,7 +129,11 @@ impl Sim {
     /// Lets waits for a VMID run out, or not.
     pub fn stick(&self, vmid: u8, stuck: bool) {
         let mut state = self.0.borrow_mut();
-        if stuck { state.stuck.insert(vmid) } else { state.stuck.remove(&vmid) };
+        if stuck {
+            state.stuck.insert(vmid)
+        } else {
+            state.stuck.remove(&vmid)
+        };
     }
 
     /// Says for whom the next copies are.
@@ -143,7 +147,10 @@ impl Sim {
         state.observe();
         let pages = |tlb: &Tlb| {
             let stage2 = tlb.stage2.keys().copied();
-            stage2.chain(tlb.combined.iter().copied()).map(|(vmid, _, pa)| (vmid, pa)).collect::<Vec<_>>()
+            stage2
+                .chain(tlb.combined.iter().copied())
+                .map(|(vmid, _, pa)| (vmid, pa))
+                .collect::<Vec<_>>()
         };
         state.tlbs.iter().flat_map(pages).collect()
     }
@@ -176,7 +183,10 @@ impl Sim {
 
 impl State {
     fn table(&mut self, page: u64) -> &mut [u64; 512] {
-        assert!(self.pool.contains(&page) && page.is_multiple_of(4096), "{page:#x} is no page of the pool");
+        assert!(
+            self.pool.contains(&page) && page.is_multiple_of(4096),
+            "{page:#x} is no page of the pool"
+        );
         &mut self.tables[((page - self.pool.start) / 4096) as usize]
     }
 
@@ -189,7 +199,11 @@ impl State {
         self.clock += 1;
         self.deciding.clear();
         for (principal, root) in self.running.clone().into_values() {
-            let agents: &[usize] = if principal.vmid == Vmid::HOST.get() { &[CPU0, CPU1, SMMU] } else { &[CPU0, CPU1] };
+            let agents: &[usize] = if principal.vmid == Vmid::HOST.get() {
+                &[CPU0, CPU1, SMMU]
+            } else {
+                &[CPU0, CPU1]
+            };
             for ipa in self.watched.get(&principal.vmid).cloned().unwrap_or_default() {
                 for &agent in agents {
                     self.walk(agent, principal.vmid, root, ipa);
@@ -228,7 +242,11 @@ impl State {
             places = cached.map(|(key, age)| (key.3, *age)).collect();
         }
         let (first, last) = ((vmid, ipa, 0), (vmid, ipa, u64::MAX));
-        let found: Vec<_> = self.tlbs[agent].stage2.range(first..=last).map(|(key, _)| *key).collect();
+        let found: Vec<_> = self.tlbs[agent]
+            .stage2
+            .range(first..=last)
+            .map(|(key, _)| *key)
+            .collect();
         self.tlbs[agent].combined.extend(found);
     }
 
@@ -244,7 +262,11 @@ impl State {
     }
 
     fn agents(&self, vmid: u8) -> Vec<usize> {
-        let all = if vmid == Vmid::HOST.get() { vec![CPU0, CPU1, SMMU] } else { vec![CPU0, CPU1] };
+        let all = if vmid == Vmid::HOST.get() {
+            vec![CPU0, CPU1, SMMU]
+        } else {
+            vec![CPU0, CPU1]
+        };
         let left_out = match self.omission {
             Some(Omission::Smmu) => SMMU,
             Some(Omission::OtherCpu) => CPU1,
@@ -266,7 +288,8 @@ impl State {
             for asked in &mine {
                 match *asked {
                     Asked::Range(_, start, end, when) => {
-                        tlb.stage2.retain(|&(of, ipa, _), at| of != vmid || *at > when || ipa < start || ipa >= end);
+                        tlb.stage2
+                            .retain(|&(of, ipa, _), at| of != vmid || *at > when || ipa < start || ipa >= end);
                         let size = |level: u32| 1 << walker::bits_below(level - 1);
                         tlb.tables.retain(|&(of, level, base, _), at| {
                             keep_tables || of != vmid || *at > when || base >= end || base + size(level) <= start
@@ -318,7 +341,9 @@ impl Machine for Sim {
             // What was put in by a walk of the tables as they are now is not stale.
             let now = state.clock;
             state.clock += 1;
-            state.asked.push(Asked::Range(vmid.get(), range.start().get(), range.end().get(), now));
+            state
+                .asked
+                .push(Asked::Range(vmid.get(), range.start().get(), range.end().get(), now));
         }
     }
 
@@ -368,7 +393,11 @@ impl Machine for Sim {
     }
 
     fn copy(&self, to: PhysAddr, from: PhysAddr, len: usize) {
-        assert_eq!((to.page_offset(), from.page_offset(), len), (0, 0, 4096), "tests load whole pages");
+        assert_eq!(
+            (to.page_offset(), from.page_offset(), len),
+            (0, 0, 4096),
+            "tests load whole pages"
+        );
         let mut state = self.0.borrow_mut();
         state.observe();
         let omission = state.omission;

@@ -81,11 +81,17 @@ impl Model {
 
     pub fn principal(&self, vm: VmId) -> Principal {
         let life = if vm == VmId::HOST { 0 } else { self.guests[&vm].life };
-        Principal { vmid: vm.vmid().get(), life }
+        Principal {
+            vmid: vm.vmid().get(),
+            life,
+        }
     }
 
     fn live(&self, vm: VmId) -> Result<&Guest, Error> {
-        self.guests.get(&vm).filter(|guest| !guest.ending).ok_or(Error::NoSuchVm(vm))
+        self.guests
+            .get(&vm)
+            .filter(|guest| !guest.ending)
+            .ok_or(Error::NoSuchVm(vm))
     }
 
     pub fn create(&mut self, vm: VmId) -> Result<(), Error> {
@@ -96,7 +102,13 @@ impl Model {
             return Err(Error::VmExists(vm));
         }
         self.lives += 1;
-        self.guests.insert(vm, Guest { life: self.lives, ..Guest::default() });
+        self.guests.insert(
+            vm,
+            Guest {
+                life: self.lives,
+                ..Guest::default()
+            },
+        );
         Ok(())
     }
 
@@ -111,9 +123,14 @@ impl Model {
         }
         let mut pages = Vec::new();
         for &(address, count) in ranges {
-            let end = address.checked_add(u64::from(count) * PAGE).filter(|end| *end <= self.limit);
+            let end = address
+                .checked_add(u64::from(count) * PAGE)
+                .filter(|end| *end <= self.limit);
             if count == 0 || !address.is_multiple_of(PAGE) || end.is_none() {
-                return Err(Error::InvalidRange { address, pages: u64::from(count) });
+                return Err(Error::InvalidRange {
+                    address,
+                    pages: u64::from(count),
+                });
             }
             if pages.len() as u64 + u64::from(count) > 1 << 18 {
                 return Err(Error::TooManyPages(1 << 18));
@@ -137,7 +154,11 @@ impl Model {
         if pages.is_empty() {
             return Err(Error::NoRanges);
         }
-        if self.stuck.contains(&VmId::HOST) { Err(Error::TimedOut(VmId::HOST)) } else { Ok(pages) }
+        if self.stuck.contains(&VmId::HOST) {
+            Err(Error::TimedOut(VmId::HOST))
+        } else {
+            Ok(pages)
+        }
     }
 
     /// Records a lend that was done.
@@ -145,8 +166,17 @@ impl Model {
         assert_eq!(handle.raw() >> 63, 1);
         self.lent.extend(pages.iter().map(|page| (*page, handle)));
         let phase = Phase::Lent(pages.len());
-        let lease = Lease { borrower, pages, phase, ended: false, lingering: false };
-        assert!(self.leases.insert(handle, lease).is_none(), "a handle is not used twice");
+        let lease = Lease {
+            borrower,
+            pages,
+            phase,
+            ended: false,
+            lingering: false,
+        };
+        assert!(
+            self.leases.insert(handle, lease).is_none(),
+            "a handle is not used twice"
+        );
     }
 
     fn cleanse(&mut self, handle: Handle) -> Result<Step, Error> {
@@ -181,7 +211,10 @@ impl Model {
         let count = lease.pages.len() as u64;
         let end = ipa.checked_add(count * PAGE).filter(|end| *end <= self.guest_limit);
         if !ipa.is_multiple_of(PAGE) || end.is_none() {
-            return Err(Error::InvalidRange { address: ipa, pages: count });
+            return Err(Error::InvalidRange {
+                address: ipa,
+                pages: count,
+            });
         }
         let map = self.guest_map(by);
         let taken = (0..count).map(|n| ipa + n * PAGE).find(|page| map.contains_key(page));
@@ -280,7 +313,13 @@ impl Model {
         let mut map = BTreeMap::new();
         for lease in self.leases.values().filter(|lease| lease.borrower == vm) {
             if let Phase::Retrieved(ipa) = lease.phase {
-                map.extend(lease.pages.iter().enumerate().map(|(n, page)| (ipa + n as u64 * PAGE, *page)));
+                map.extend(
+                    lease
+                        .pages
+                        .iter()
+                        .enumerate()
+                        .map(|(n, page)| (ipa + n as u64 * PAGE, *page)),
+                );
             }
         }
         map
@@ -293,7 +332,11 @@ impl Model {
         };
         let lease = &self.leases[handle];
         let has = matches!(lease.phase, Phase::Retrieved(_)) || lease.lingering;
-        if has { BTreeSet::from([lease.borrower]) } else { BTreeSet::new() }
+        if has {
+            BTreeSet::from([lease.borrower])
+        } else {
+            BTreeSet::new()
+        }
     }
 
     /// What the host is to be told about a page.
@@ -355,6 +398,10 @@ impl Model {
             self.live(vm)?;
             &mut self.guests.get_mut(&vm).expect("just found").pins
         };
-        if pins.remove(&ipa) { Ok(()) } else { Err(Error::NotOwner(Ipa::new(ipa))) }
+        if pins.remove(&ipa) {
+            Ok(())
+        } else {
+            Err(Error::NotOwner(Ipa::new(ipa)))
+        }
     }
 }

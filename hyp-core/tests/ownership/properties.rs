@@ -18,7 +18,14 @@ fn guest() -> impl Strategy<Value = VmId> {
 
 /// Mostly RAM, in pieces that begin and end where something changes; sometimes anything.
 fn range() -> impl Strategy<Value = (u64, u32)> {
-    let good = select(vec![RAM, RAM + PAGE, RAM + BLOCK - PAGE, RAM + BLOCK, RAM + 2 * BLOCK, HYPERVISOR_END]);
+    let good = select(vec![
+        RAM,
+        RAM + PAGE,
+        RAM + BLOCK - PAGE,
+        RAM + BLOCK,
+        RAM + 2 * BLOCK,
+        HYPERVISOR_END,
+    ]);
     let count = select(vec![1, 1, 2, 3, 64, 65, 130, 511, 512, 513, 1024]);
     prop_oneof![
         8 => (good, count),
@@ -63,8 +70,16 @@ fn beginning() -> impl Strategy<Value = Vec<Call>> {
     (prop::collection::vec(range(), 1..4), ipa()).prop_map(move |(ranges, ipa)| {
         vec![
             Call::Create(guest),
-            Call::Lend { by: VmId::HOST, to: guest, ranges },
-            Call::Retrieve { by: guest, lease: 1, ipa },
+            Call::Lend {
+                by: VmId::HOST,
+                to: guest,
+                ranges,
+            },
+            Call::Retrieve {
+                by: guest,
+                lease: 1,
+                ipa,
+            },
         ]
     })
 }
@@ -78,7 +93,11 @@ fn run(layout: Layout, calls: &[Call]) -> Result<(), String> {
 }
 
 fn cases(count: u32) -> ProptestConfig {
-    ProptestConfig { failure_persistence: None, max_shrink_iters: 400, ..ProptestConfig::with_cases(count) }
+    ProptestConfig {
+        failure_persistence: None,
+        max_shrink_iters: 400,
+        ..ProptestConfig::with_cases(count)
+    }
 }
 
 proptest! {

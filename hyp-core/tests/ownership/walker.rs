@@ -44,7 +44,12 @@ pub fn step(descriptor: u64, level: u32, ipa: u64) -> Step {
             assert_ne!(descriptor & (1 << 10), 0, "access flag fault");
             let pa = descriptor & OUTPUT;
             assert_eq!(pa % size, 0, "a block's output address is aligned");
-            Step::Leaf(Leaf { ipa: ipa & !(size - 1), pa, size, attributes: descriptor & !OUTPUT })
+            Step::Leaf(Leaf {
+                ipa: ipa & !(size - 1),
+                pa,
+                size,
+                attributes: descriptor & !OUTPUT,
+            })
         }
         _ => Step::Fault,
     }

@@ -5,7 +5,9 @@ use crate::machine::{Omission, Sim};
 use crate::model::{Made, Model, PAGE, Phase};
 use crate::walker::{self, Leaf};
 use leasehold_hal::{MemoryAttributes, Stage2Geometry};
-use leasehold_hyp_core::{Constituent, Handle, HostMap, Layout, LeaseState, Ownership, OwnershipError as Error, Step, VmId};
+use leasehold_hyp_core::{
+    Constituent, Handle, HostMap, Layout, LeaseState, Ownership, OwnershipError as Error, Step, VmId,
+};
 use leasehold_memory_map::{AddrRange, Address, Ipa, PageRange, PhysAddr, PhysRange};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,8 +69,14 @@ pub const EDGES: [u64; 20] = [
 ];
 
 /// Where guests put what they retrieve: block-aligned and not, side by side and overlapping.
-pub const GUEST_IPAS: [u64; 6] =
-    [0x4000_0000, 0x4000_1000, 0x4020_0000, 0x4020_1000, 0x8000_0000, 0x7f_c000_0000];
+pub const GUEST_IPAS: [u64; 6] = [
+    0x4000_0000,
+    0x4000_1000,
+    0x4020_0000,
+    0x4020_1000,
+    0x8000_0000,
+    0x7f_c000_0000,
+];
 
 /// What somebody does.
 #[derive(Clone, Debug)]
@@ -77,16 +85,43 @@ pub enum Call {
     /// The VM runs from now on, on every CPU.
     Start(VmId),
     Destroy(VmId),
-    Lend { by: VmId, to: VmId, ranges: Vec<(u64, u32)> },
+    Lend {
+        by: VmId,
+        to: VmId,
+        ranges: Vec<(u64, u32)>,
+    },
     /// Leases are named by their place in the list of all that ever were.
-    Retrieve { by: VmId, lease: usize, ipa: u64 },
-    Relinquish { by: VmId, lease: usize },
-    Reclaim { by: VmId, lease: usize },
-    Pin { by: VmId, ipa: u64 },
-    Unpin { by: VmId, ipa: u64 },
-    Load { guest: VmId, to: u64, from: u64 },
+    Retrieve {
+        by: VmId,
+        lease: usize,
+        ipa: u64,
+    },
+    Relinquish {
+        by: VmId,
+        lease: usize,
+    },
+    Reclaim {
+        by: VmId,
+        lease: usize,
+    },
+    Pin {
+        by: VmId,
+        ipa: u64,
+    },
+    Unpin {
+        by: VmId,
+        ipa: u64,
+    },
+    Load {
+        guest: VmId,
+        to: u64,
+        from: u64,
+    },
     /// Waits for the VM's TLBs run out, or not.
-    Stick { vm: VmId, stuck: bool },
+    Stick {
+        vm: VmId,
+        stuck: bool,
+    },
 }
 
 /// What must not be, or did not happen.
@@ -203,19 +238,34 @@ impl World {
         let changes_on_error = matches!(call, Call::Relinquish { .. } | Call::Reclaim { .. } | Call::Destroy(_));
         let after = self.tables();
         if real.is_err() && !changes_on_error {
-            ensure!(after.0 == before.0, "{call:x?} was refused with {real:x?} but changed a table");
+            ensure!(
+                after.0 == before.0,
+                "{call:x?} was refused with {real:x?} but changed a table"
+            );
             let kept = self.model.stuck.contains(&VmId::HOST);
-            ensure!(after.1 == before.1 || kept, "{call:x?} was refused but {} tables became {}", before.1, after.1);
+            ensure!(
+                after.1 == before.1 || kept,
+                "{call:x?} was refused but {} tables became {}",
+                before.1,
+                after.1
+            );
         }
         let unchanged = real.is_err() && after == before;
         self.now = Some(after);
-        self.check(unchanged).map_err(|violation| format!("after {call:x?} -> {real:x?}: {violation}"))?;
+        self.check(unchanged)
+            .map_err(|violation| format!("after {call:x?} -> {real:x?}: {violation}"))?;
         Ok(real)
     }
 
     fn both(&mut self, call: &Call) -> (Outcome, Outcome) {
         let (sim, real, model) = (&self.sim, &mut self.real, &mut self.model);
-        let done = |step: Step| if step == Step::Done { Answer::Done } else { Answer::Again };
+        let done = |step: Step| {
+            if step == Step::Done {
+                Answer::Done
+            } else {
+                Answer::Again
+            }
+        };
         match call {
             Call::Create(vm) => {
                 let outcome = real.create_vm(sim, *vm);
@@ -235,7 +285,10 @@ impl World {
                 if *vm != VmId::HOST {
                     sim.halt(vm.vmid().get());
                 }
-                let choice = model.leases_of(*vm).into_iter().min_by_key(|handle| handle.raw() & 0xff);
+                let choice = model
+                    .leases_of(*vm)
+                    .into_iter()
+                    .min_by_key(|handle| handle.raw() & 0xff);
                 let outcome = real.destroy_vm(sim, *vm).map(done);
                 if outcome == Ok(Answer::Done) {
                     self.ran.remove(vm);
@@ -259,11 +312,17 @@ impl World {
             }
             Call::Relinquish { by, lease } => {
                 let handle = self.handles[lease % self.handles.len()];
-                (real.relinquish(sim, *by, handle).map(done), model.relinquish(*by, handle).map(done))
+                (
+                    real.relinquish(sim, *by, handle).map(done),
+                    model.relinquish(*by, handle).map(done),
+                )
             }
             Call::Reclaim { by, lease } => {
                 let handle = self.handles[lease % self.handles.len()];
-                (real.reclaim(sim, *by, handle).map(done), model.reclaim(*by, handle).map(done))
+                (
+                    real.reclaim(sim, *by, handle).map(done),
+                    model.reclaim(*by, handle).map(done),
+                )
             }
             Call::Pin { by, ipa } => {
                 let outcome = real.pin(sim, *by, Ipa::new(*ipa));
@@ -272,7 +331,10 @@ impl World {
             }
             Call::Unpin { by, ipa } => {
                 let outcome = real.unpin(*by, Ipa::new(*ipa));
-                (outcome.map(|()| Answer::Done), model.unpin(*by, *ipa).map(|()| Answer::Done))
+                (
+                    outcome.map(|()| Answer::Done),
+                    model.unpin(*by, *ipa).map(|()| Answer::Done),
+                )
             }
             Call::Load { guest, to, from } => {
                 if model.guests.contains_key(guest) {
@@ -285,13 +347,19 @@ impl World {
                 } else if *guest == VmId::HOST {
                     Err(Error::NoSuchVm(*guest))
                 } else {
-                    model.translate(*guest, *to).and_then(|_| model.translate(VmId::HOST, *from))
+                    model
+                        .translate(*guest, *to)
+                        .and_then(|_| model.translate(VmId::HOST, *from))
                 };
                 (outcome.map(|()| Answer::Done), expected.map(|_| Answer::Done))
             }
             Call::Stick { vm, stuck } => {
                 sim.stick(vm.vmid().get(), *stuck);
-                if *stuck { model.stuck.insert(*vm) } else { model.stuck.remove(vm) };
+                if *stuck {
+                    model.stuck.insert(*vm)
+                } else {
+                    model.stuck.remove(vm)
+                };
                 (Ok(Answer::Done), Ok(Answer::Done))
             }
         }
@@ -320,8 +388,10 @@ impl World {
         self.check_tlbs()?;
         self.check_contents()?;
         for &page in &self.config.pages {
-            let (real, model) =
-                (self.real.host_page_state(&self.sim, Ipa::new(page + 8)), self.model.page_state(page));
+            let (real, model) = (
+                self.real.host_page_state(&self.sim, Ipa::new(page + 8)),
+                self.model.page_state(page),
+            );
             ensure!(real == model, "{page:#x} is {real:x?}, should be {model:x?}");
         }
         Ok(())
@@ -352,9 +422,14 @@ impl World {
             host.extend((0..leaf.size / PAGE).map(|n| leaf.pa + n * PAGE));
         }
         let windows = [(UART, UART + PAGE), (WINDOW, WINDOW + BLOCK), (RAM, RAM_END)];
-        let all = windows.into_iter().flat_map(|(start, end)| (start..end).step_by(PAGE as usize));
+        let all = windows
+            .into_iter()
+            .flat_map(|(start, end)| (start..end).step_by(PAGE as usize));
         let own = |page: &u64| made(*page) != Made::Hypervisor && !self.model.lent.contains_key(page);
-        ensure!(host == all.filter(own).collect::<Vec<_>>(), "the host's map is not what it owns");
+        ensure!(
+            host == all.filter(own).collect::<Vec<_>>(),
+            "the host's map is not what it owns"
+        );
         let mut seen = BTreeSet::new();
         for vm in self.model.guests.keys() {
             let root = self.real.guest_root(*vm).map_err(|error| format!("{error:?}"))?;
@@ -387,7 +462,11 @@ impl World {
                 Made::Device => vm == VmId::HOST,
                 Made::Hypervisor | Made::Nothing => false,
             };
-            ensure!(allowed, "a TLB leads {vm:?} to {page:#x}, which is {:x?}", self.model.page_state(page));
+            ensure!(
+                allowed,
+                "a TLB leads {vm:?} to {page:#x}, which is {:x?}",
+                self.model.page_state(page)
+            );
         }
         Ok(())
     }
@@ -416,7 +495,10 @@ impl World {
                 ensure!(mine, "{holder:?} sees {value:?} at {page:#x}");
             }
             let certain = self.ran.contains(&holder) || line.reads().len() == 1;
-            ensure!(certain, "{holder:?} has not run, but what it will read at {page:#x} is not certain: {line:?}");
+            ensure!(
+                certain,
+                "{holder:?} has not run, but what it will read at {page:#x} is not certain: {line:?}"
+            );
         }
         Ok(())
     }
@@ -444,18 +526,30 @@ impl World {
         for lease in 0..self.handles.len() {
             while self.call(&Call::Reclaim { by: VmId::HOST, lease })? == Ok(Answer::Again) {}
         }
-        ensure!(self.model.leases.is_empty() && self.model.lent.is_empty(), "a lease is left");
+        ensure!(
+            self.model.leases.is_empty() && self.model.lent.is_empty(),
+            "a lease is left"
+        );
         for ipa in self.model.host_pins.clone() {
             _ = self.call(&Call::Unpin { by: VmId::HOST, ipa })?;
         }
         // One more of each, so that nothing waits for a confirmation any more.
         let vm = VmId::guest(0).unwrap();
         _ = self.call(&Call::Create(vm))?;
-        let page = Call::Lend { by: VmId::HOST, to: vm, ranges: vec![(RAM, 1)] };
+        let page = Call::Lend {
+            by: VmId::HOST,
+            to: vm,
+            ranges: vec![(RAM, 1)],
+        };
         ensure!(self.call(&page)? == Ok(Answer::Done), "a page cannot be lent");
-        _ = self.call(&Call::Reclaim { by: VmId::HOST, lease: self.handles.len() - 1 })?;
+        _ = self.call(&Call::Reclaim {
+            by: VmId::HOST,
+            lease: self.handles.len() - 1,
+        })?;
         _ = self.call(&Call::Destroy(vm))?;
-        let boot = Self::with(self.config.clone()).map_err(|error| format!("{error:?}"))?.tables();
+        let boot = Self::with(self.config.clone())
+            .map_err(|error| format!("{error:?}"))?
+            .tables();
         let end = self.tables();
         ensure!(end.1 == boot.1, "{} tables were left at boot, {} now", boot.1, end.1);
         ensure!(end.0 == boot.0, "tables are not as they were at boot");

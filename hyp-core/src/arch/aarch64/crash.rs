@@ -63,7 +63,10 @@ pub fn capture(sp: u64, frame_pointer: u64, link: u64) -> CrashState {
     };
     push(link);
     let own = image::stacks() + this.index() * STACK_PITCH;
-    let stacks = [own + STACK_GUARD..own + STACK_PITCH, image::boot_stack()..image::boot_stack_end()];
+    let stacks = [
+        own + STACK_GUARD..own + STACK_PITCH,
+        image::boot_stack()..image::boot_stack_end(),
+    ];
     let mut record = frame_pointer;
     for _ in 0..DEPTH {
         // A frame record (AAPCS64, 6.4.6) is two words on this CPU's stack, each further up than the last.

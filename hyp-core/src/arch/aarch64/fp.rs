@@ -23,7 +23,12 @@ pub struct FpState {
 impl FpState {
     /// All zeroes.
     pub const fn new() -> Self {
-        Self { vectors: [0; 32 * MAX_VECTOR_BYTES], predicates: [0; 17 * MAX_VECTOR_BYTES / 8], fpcr: 0, fpsr: 0 }
+        Self {
+            vectors: [0; 32 * MAX_VECTOR_BYTES],
+            predicates: [0; 17 * MAX_VECTOR_BYTES / 8],
+            fpcr: 0,
+            fpsr: 0,
+        }
     }
 }
 
@@ -38,7 +43,11 @@ pub struct SimdState {
 impl SimdState {
     /// All zeroes: what a guest starts with.
     pub const fn new() -> Self {
-        Self { vectors: [0; 32 * 16], fpcr: 0, fpsr: 0 }
+        Self {
+            vectors: [0; 32 * 16],
+            fpcr: 0,
+            fpsr: 0,
+        }
     }
 }
 

@@ -2,13 +2,13 @@
 //!
 //! Both use EL1, so its registers change hands. The guest has one CPU, no interrupt controller, no vectors beyond SIMD.
 
+use super::barrier;
 use super::features::Features;
 use super::fp::{self, SimdState};
 use super::host::{self, CPTR_RES1, CPTR_TFP, CPTR_TSM, CPTR_TZ, Stage2Registers, hcr};
 use super::percpu::PerCpu;
 use super::sysreg::{read, write};
 use super::timer::{self, VirtualTimer};
-use super::barrier;
 use crate::fault::{Exception, OriginState};
 
 /// SPSR for a start: EL1 with SP_EL1, D, A, I and F masked.
@@ -196,7 +196,10 @@ impl<'a> Run<'a> {
         host_stage2: &'a Stage2Registers,
         features: &'a Features,
     ) -> Self {
-        let host = HostState { el1: El1State::save(), timer: VirtualTimer::save() };
+        let host = HostState {
+            el1: El1State::save(),
+            timer: VirtualTimer::save(),
+        };
         write!("hcr_el2", guest_hcr());
         write!("vttbr_el2", stage2.vttbr);
         write!("vtcr_el2", stage2.vtcr);
@@ -215,7 +218,12 @@ impl<'a> Run<'a> {
         context.timer.load();
         host.timer.alarm();
         barrier::isb();
-        Self { host, context, features, host_stage2 }
+        Self {
+            host,
+            context,
+            features,
+            host_stage2,
+        }
     }
 
     /// Whether the host waits for its timer, so that EL2's must be able to end the run.
@@ -256,7 +264,11 @@ impl<'a> Run<'a> {
         let why = unsafe { lh_enter_guest(self.context) };
         self.context.el1.refresh();
         match why {
-            0 => Exit::Sync { esr: read!("esr_el2"), far: read!("far_el2"), hpfar: read!("hpfar_el2") },
+            0 => Exit::Sync {
+                esr: read!("esr_el2"),
+                far: read!("far_el2"),
+                hpfar: read!("hpfar_el2"),
+            },
             1 => Exit::Interrupt,
             _ => Exit::SError,
         }

@@ -92,7 +92,10 @@ impl Stage2Registers {
             | 0b01 << 8
             | u64::from(geometry.sl0()) << 6
             | u64::from(geometry.t0sz());
-        Self { vtcr, vttbr: root.get() | u64::from(vmid.get()) << 48 }
+        Self {
+            vtcr,
+            vttbr: root.get() | u64::from(vmid.get()) << 48,
+        }
     }
 }
 
@@ -123,7 +126,11 @@ pub(super) fn host_cptr(features: &Features) -> u64 {
 /// MDCR_EL2 while the host runs: all counters, and the profiling and trace buffers, are EL1's. Their writes go through
 /// the host's stage 2.
 pub(super) fn host_mdcr(features: &Features) -> u64 {
-    let counters = if features.pmu { field(read!("pmcr_el0"), 11, 5) } else { 0 };
+    let counters = if features.pmu {
+        field(read!("pmcr_el0"), 11, 5)
+    } else {
+        0
+    };
     counters | if features.spe { 0b11 << 12 } else { 0 } | if features.trbe { 0b11 << 24 } else { 0 }
 }
 
@@ -272,7 +279,10 @@ pub struct AbortRegisters {
 /// The address registers of the trap that this CPU is in.
 #[inline(always)]
 pub fn abort_registers() -> AbortRegisters {
-    AbortRegisters { far: read!("far_el2"), hpfar: read!("hpfar_el2") }
+    AbortRegisters {
+        far: read!("far_el2"),
+        hpfar: read!("hpfar_el2"),
+    }
 }
 
 /// What tells one task of the host from another.
@@ -289,7 +299,11 @@ pub struct Stage1Registers {
 /// The host's, while it is the host that is in a trap.
 #[inline(always)]
 pub fn stage1_registers() -> Stage1Registers {
-    Stage1Registers { ttbr0: read!("ttbr0_el1"), sp_el0: read!("sp_el0"), sp_el1: read!("sp_el1") }
+    Stage1Registers {
+        ttbr0: read!("ttbr0_el1"),
+        sp_el0: read!("sp_el0"),
+        sp_el1: read!("sp_el1"),
+    }
 }
 
 /// FAR_EL1 as it is.

@@ -150,6 +150,16 @@ impl Cpu {
         barrier::clean_invalidate(to.get() as usize, len);
     }
 
+    /// The doubleword at `offset`, a multiple of 8 within the page, of a page that a VM may be changing.
+    pub fn load(&self, page: PhysAddr, offset: usize) -> u64 {
+        Self::entry(page, offset / 8).load(Ordering::Relaxed)
+    }
+
+    /// Writes that doubleword.
+    pub fn store(&self, page: PhysAddr, offset: usize, value: u64) {
+        Self::entry(page, offset / 8).store(value, Ordering::Relaxed);
+    }
+
     /// Waits until scrubs and copies are complete, then has every CPU forget its instructions.
     pub fn settle(&self) {
         barrier::dsb_sy();

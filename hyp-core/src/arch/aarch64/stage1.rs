@@ -1,6 +1,5 @@
 //! EL2's own translation: an identity map, nothing writable and executable, a hole under each stack.
 
-
 use crate::layout::{MAX_CPUS, STACK_GUARD, STACK_PITCH};
 use aarch64_paging::Mapping;
 use aarch64_paging::descriptor::{El23Attributes, PhysicalAddress};
@@ -140,7 +139,12 @@ pub(super) fn build(device_tree: u64, devices: &[PhysRange]) -> u64 {
     let tree = device_tree as usize & !0xfff;
     add(&mut map, tree, tree + DEVICE_TREE_WINDOW, Use::ReadWrite);
     for range in devices {
-        add(&mut map, range.start().get() as usize, range.end().get() as usize, Use::Device);
+        add(
+            &mut map,
+            range.start().get() as usize,
+            range.end().get() as usize,
+            Use::Device,
+        );
     }
     let root = map.root_address().0 as u64;
     map.mark_active();

@@ -36,7 +36,10 @@ pub(super) struct VirtualTimer {
 impl VirtualTimer {
     /// Takes the registers' content.
     pub fn save() -> Self {
-        Self { control: read!("cntv_ctl_el0"), compare: read!("cntv_cval_el0") }
+        Self {
+            control: read!("cntv_ctl_el0"),
+            compare: read!("cntv_cval_el0"),
+        }
     }
 
     /// Puts it back.
