@@ -5,7 +5,8 @@
 //!
 //! [`MachineTree`] is what a boot loader's device tree says; [`MemoryMap`] joins it with what the board's constant
 //! allows; [`HostTree`] writes the tree that the host gets, [`GuestTree`] a guest's. None of them needs a heap, and no
-//! blob makes them panic or run for longer than its size allows.
+//! blob makes them panic or run for longer than its size allows. Tree, map and the writing of the host's tree take some
+//! 40 KiB of stack between them in a release build, twice that in a debug build.
 //!
 //! # From the machine's tree to the host's
 //!

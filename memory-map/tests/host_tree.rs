@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{ALL, BOARD, FIXTURES, Tree, dtc_warnings, fixture, host, map_of, range, read, write_host};
+use common::{ALL, BOARD, Blob, FIXTURES, Tree, dtc_warnings, fixture, host, map_of, range, read, write_host};
 use leasehold_memory_map::{
     BoardMemory, Carveout, CarveoutKind, HostTree, Kept, MachineTree, MemoryMap, Node, PhysAddr, Prop, RegionKind,
     Value, WriteError,
@@ -335,4 +335,20 @@ fn dtc_has_nothing_against_it_that_it_has_not_against_the_machines() {
         let new: Vec<_> = after.iter().filter(|line| !before.contains(line)).collect();
         assert!(new.is_empty(), "{name}: {new:#?}");
     }
+}
+
+#[test]
+fn free_space_behind_the_machines_tree_is_not_copied() {
+    // QEMU hands over a mebibyte, whatever the tree's size.
+    let packed = fixture("virt-gicv3.dtb");
+    let mut bytes = packed.bytes().to_vec();
+    bytes.resize(1 << 20, 0);
+    bytes[4..8].copy_from_slice(&(1_u32 << 20).to_be_bytes());
+    let roomy = Blob::new(&bytes);
+    let written = |blob: &Blob| {
+        let machine = MachineTree::parse(blob.bytes()).unwrap();
+        let map = map_of(&machine, &[]);
+        write_host(&host(&map, &KEPT, &[]), &machine).unwrap().bytes().to_vec()
+    };
+    assert_eq!(written(&roomy), written(&packed));
 }
