@@ -352,3 +352,22 @@ fn free_space_behind_the_machines_tree_is_not_copied() {
     };
     assert_eq!(written(&roomy), written(&packed));
 }
+
+#[test]
+fn memory_that_does_not_fit_into_its_cells_is_refused() {
+    // Rounded to pages, the second bank starts at 4 GiB: cut to a cell, that would be 0.
+    let blob = Tree::new("")
+        .cells("#address-cells", &[1])
+        .cells("#size-cells", &[1])
+        .child(
+            Tree::new("memory")
+                .text("device_type", "memory")
+                .cells("reg", &[0, 0x100_0000, u32::MAX, u32::MAX]),
+        )
+        .blob();
+    let machine = MachineTree::parse(blob.bytes()).unwrap();
+    let map = map_of(&machine, &[]);
+    let error = write_host(&host(&map, &[], &[]), &machine).err();
+    let number = 1 << 32;
+    assert_eq!(error, Some(WriteError::Cells { number, cells: 1 }));
+}
