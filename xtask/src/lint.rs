@@ -1,6 +1,7 @@
 //! `cargo xtask lint`: formatting, clippy on every target, the direction of the doors, and the generated files.
 
 use crate::doors::{self, Crate, Target};
+use crate::setup::cross;
 use crate::setup::toolchain::{self, BARE_TARGET, Toolchain};
 use crate::{abi, process, ui, workspace};
 use anyhow::{Result, bail};
@@ -96,7 +97,7 @@ impl Lint {
     /// What runs on a Linux host.
     fn linux(&mut self, crates: &[Crate]) {
         let arguments = select(crates, &[Target::Linux]);
-        match toolchain::linux() {
+        match cross::get() {
             Ok(linux) => self.clippy("programs of the Linux host", linux.cargo("clippy"), &arguments),
             Err(error) => self.check("programs of the Linux host", Err(error)),
         }
@@ -108,6 +109,9 @@ impl Lint {
         if process::quiet(toolchain::clean(&own).args([subcommand, "--version"])).is_ok() {
             let mut command = toolchain::clean(&own);
             command.arg(subcommand).current_dir(workspace::root());
+            if let Some(folder) = std::env::var_os("CARGO_TARGET_DIR") {
+                command.env("CARGO_TARGET_DIR", folder);
+            }
             return command;
         }
         self.toolchain.cargo(subcommand)
