@@ -37,7 +37,8 @@ calls! {
     CONSOLE_READ = 0xC600_0018 ("VM id") -> ("number of bytes, 0 to 112");
     /// Takes the oldest fault record: class, IPA, VA, PC, ESR_EL2, borrower, link, CPU, time in counter ticks.
     FAULT_READ = 0xC600_0020 () -> (
-        "records lost", "class", "IPA", "VA", "PC", "ESR_EL2", "borrower's id", "mechanism", "CPU", "counter"
+        "records lost", "class", "IPA", "VA", "PC", "ESR_EL2", "borrower's id", "mechanism", "CPU, or a device's stream id",
+        "counter"
     );
 }
 

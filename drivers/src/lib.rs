@@ -1,2 +1,19 @@
-//! One driver per IP block.
+//! One driver per IP block, a folder per class of device.
+//!
+//! A block's folder has its registers (named as in the manual), its driver, and a model that acts. Drivers reach
+//! registers and shared memory through [`mmio::Io`], so that they run on the device and on the model alike. Each has
+//! one `unsafe` constructor, which says what the caller vouches for; every wait is bounded.
 #![cfg_attr(not(test), no_std)]
+
+#[cfg(all(feature = "model", not(test)))]
+extern crate std;
+
+mod cpu;
+pub mod interrupt;
+pub mod mmio;
+pub mod serial;
+pub mod smmu;
+pub mod timer;
+mod wait;
+
+pub use wait::TimedOut;

@@ -1,1 +1,3 @@
 //! Images and log streams, from the engineer side.
+
+pub mod stream;

@@ -56,6 +56,16 @@ impl Handle {
         Self(raw)
     }
 
+    /// The handle of the lease at `index`; `generation` (below 2^55) tells it from those that were there before.
+    pub(crate) const fn new(generation: u64, index: u8) -> Self {
+        Self(1 << 63 | (generation << 8) & (u64::MAX >> 1) | index as u64)
+    }
+
+    /// The index of the lease that it would name.
+    pub(crate) const fn index(self) -> u8 {
+        self.0 as u8
+    }
+
     /// The handle as a number.
     #[must_use]
     pub const fn raw(self) -> u64 {

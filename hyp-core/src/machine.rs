@@ -21,29 +21,38 @@ pub trait Machine {
     /// that a walker that sees it sees the table that it points at.
     fn write_entry(&self, table: PhysAddr, index: usize, value: u64);
 
-    /// Fills a page of the pool with zeroes before it becomes a table.
-    fn zero_table(&self, table: PhysAddr);
+    /// Fills a page of the pool that no walker can reach: entry `n` becomes `first + n * step`.
+    fn fill_table(&self, table: PhysAddr, first: u64, step: u64);
 
-    /// Asks every CPU, and for the host's VMID the SMMU, to forget stage-2 translations of `range`.
+    /// Waits until walkers see all entries written before (`DSB ISHST`). What was invalid and becomes valid needs no
+    /// more than this.
+    fn publish(&self);
+
+    /// Asks every CPU, and for the host's VMID the SMMU, to forget stage-2 translations of `range`: of every size
+    /// that covers any of it, and cached tables on the way there, not the last level only. Ordered after all entries
+    /// written before. May do more than asked, up to [`invalidate_all`](Self::invalidate_all).
     fn invalidate(&self, vmid: Vmid, range: PageRange<Ipa>);
 
-    /// Asks every CPU, and for the host's VMID the SMMU, to forget all translations of `vmid`.
+    /// Asks every CPU, and for the host's VMID the SMMU, to forget all translations of `vmid`. Ordered as
+    /// [`invalidate`](Self::invalidate).
     fn invalidate_all(&self, vmid: Vmid);
 
-    /// Waits until everything asked for has happened, and combined stage-1 and stage-2 translations of `vmid` are
-    /// gone too.
+    /// Waits until everything asked for has happened, accesses that used the old translations are complete, and
+    /// combined stage-1 and stage-2 translations of `vmid` are gone too. A success also covers what was asked for
+    /// before an earlier failure.
     ///
     /// # Errors
     /// [`SyncError`] when some hardware does not confirm within its bound.
     fn sync(&self, vmid: Vmid) -> Result<(), SyncError>;
 
-    /// Makes a page zeroes, at the point of coherency, with no line of it left in any cache.
+    /// Makes a page zeroes, at the point of coherency, with no line of it left in any data cache.
     fn scrub(&self, page: PhysAddr);
 
     /// Copies `len` bytes, at most a page and within one page on either side, then cleans and invalidates what was
     /// written to the point of coherency.
     fn copy(&self, to: PhysAddr, from: PhysAddr, len: usize);
 
-    /// Cleans and invalidates a page to the point of coherency.
-    fn clean(&self, page: PhysAddr);
+    /// Waits until scrubs and copies are complete for every observer, then makes instruction caches forget what they
+    /// hold of memory from before (`DSB`, `IC IALLUIS`, `DSB`).
+    fn settle(&self);
 }

@@ -1,6 +1,6 @@
 //! Ranges of addresses: half-open, never empty, never wrapping.
 
-use crate::addr::{Address, Ipa, PAGE_SIZE, PhysAddr};
+use crate::addr::{ADDRESS_BITS, Address, Ipa, PAGE_SIZE, PhysAddr};
 use core::fmt;
 
 /// Why a range was not made.
@@ -27,6 +27,21 @@ pub type PhysRange = AddrRange<PhysAddr>;
 /// A range of intermediate physical addresses.
 pub type IpaRange = AddrRange<Ipa>;
 
+impl PhysRange {
+    /// The `len` bytes from `start`, as a constant of the source text.
+    ///
+    /// # Panics
+    /// When `len` is zero or the end leaves the address space; in a constant, at build time.
+    #[must_use]
+    pub const fn constant(start: PhysAddr, len: u64) -> Self {
+        assert!(
+            len != 0 && len <= (1 << ADDRESS_BITS) - 1 - start.as_u64(),
+            "range empty or too long"
+        );
+        Self { start, len }
+    }
+}
+
 impl<A: Address> AddrRange<A> {
     /// The `len` bytes from `start`.
     ///
@@ -38,6 +53,27 @@ impl<A: Address> AddrRange<A> {
         }
         start.checked_add(len).ok_or(RangeError::Wraps)?;
         Ok(Self { start, len })
+    }
+
+    /// The bytes from `start` up to, but without, `end`.
+    ///
+    /// # Errors
+    /// [`RangeError::Empty`] when both are the same, [`RangeError::Wraps`] when `end` lies before `start`.
+    pub fn between(start: A, end: A) -> Result<Self, RangeError> {
+        let len = end.get().checked_sub(start.get()).ok_or(RangeError::Wraps)?;
+        Self::new(start, len)
+    }
+
+    /// The smallest range of whole pages that has all of this range in it, or `None` at the end of the address space.
+    pub fn page_cover(&self) -> Option<Self> {
+        let end = self.end().checked_add(PAGE_SIZE - 1)?.page();
+        Self::between(self.start().page(), end).ok()
+    }
+
+    /// The largest range of whole pages inside of this range, if there is one.
+    pub fn page_core(&self) -> Option<Self> {
+        let start = self.start().checked_add(PAGE_SIZE - 1)?.page();
+        Self::between(start, self.end().page()).ok()
     }
 
     /// The first address in the range.

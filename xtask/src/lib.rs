@@ -8,6 +8,8 @@ mod initramfs;
 pub mod lint;
 pub mod linux;
 pub mod process;
+pub mod run;
 pub mod setup;
+pub mod test;
 pub mod ui;
 pub mod workspace;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
-use xtask::{abi, build, lint, setup, ui};
+use xtask::{abi, build, lint, run, setup, test, ui};
 
 /// Sets up, builds, runs and checks Leasehold.
 ///
@@ -19,6 +19,8 @@ struct Cli {
 enum Command {
     Setup(setup::Args),
     Build(build::Args),
+    Run(Box<run::Args>),
+    Test(test::Args),
     Lint(lint::Args),
     Abi(abi::Args),
 }
@@ -28,6 +30,8 @@ impl Command {
         match self {
             Command::Setup(args) => setup::run(args),
             Command::Build(args) => build::run(args),
+            Command::Run(args) => run::run(*args),
+            Command::Test(args) => test::run(args),
             Command::Lint(args) => lint::run(args),
             Command::Abi(args) => abi::run(args),
         }

@@ -9,6 +9,8 @@ use leasehold_memory_map::{Ipa, PageRange, PhysAddr, PhysRange};
 pub enum IommuError {
     /// It cannot walk tables of this geometry. The value is the identification register that says so.
     Unsupported(u32),
+    /// The root of the tables is not aligned to its size, or beyond what it can address.
+    Root(PhysAddr),
     /// It did not answer within its bound. What it was asked for may or may not be done.
     TimedOut,
     /// It reported an error about a command or about itself. The value is its error register.
@@ -27,6 +29,8 @@ pub enum IommuEventKind {
     AddressSize,
     /// The configuration refused the stream.
     Stream,
+    /// Events were lost: there were more than it had room for. Carries no stream and no address.
+    Lost,
     /// Anything else. The value is the event's number.
     Other(u8),
 }
@@ -37,49 +41,64 @@ pub enum IommuEventKind {
 pub struct IommuEvent {
     /// What was wrong.
     pub kind: IommuEventKind,
-    /// Who it was: the stream id.
-    pub stream: u32,
+    /// Who it was: the stream id, if the event says so.
+    pub stream: Option<u32>,
     /// Where it wanted to go, if the event says so.
     pub address: Option<u64>,
     /// Whether it was a write, if the event says so.
     pub write: Option<bool>,
 }
 
-/// A unit that translates the accesses of devices by the same stage-2 tables that CPUs walk.
+/// A unit that stands between devices and memory and, as yet, refuses every access.
 ///
-/// Invalidations are in two steps, as the hardware has them: [`invalidate`](Iommu::invalidate) any number of times,
-/// then [`sync`](Iommu::sync), after whose success no device uses a translation from before.
+/// The protocol is in the types: what is [`attach`](Iommu::attach)ed translates, and can be told to forget; what is
+/// not has nothing to forget.
 pub trait Iommu: Send {
-    /// Puts every stream on the tables at `root`. Until then every stream is refused.
-    ///
-    /// # Errors
-    /// [`IommuError::Unsupported`] when it cannot walk them; every stream stays refused.
-    fn attach(&mut self, root: PhysAddr, geometry: &Stage2Geometry, vmid: Vmid) -> Result<(), IommuError>;
+    /// The unit once it walks the host's tables.
+    type Attached: AttachedIommu;
 
     /// The break-before-make level of its walker (0, 1 or 2), as ID_AA64MMFR2_EL1.BBM counts.
     fn bbm_level(&self) -> u8;
 
-    /// Asks it to forget translations of `range`. Bounded; does not wait.
+    /// The registers, which no VM may reach.
+    fn registers(&self) -> PhysRange;
+
+    /// Puts every stream on the tables at `root`. The tables must stay tables for ever, and hold only what devices of
+    /// that VM may reach. Bounded.
     ///
     /// # Errors
-    /// [`IommuError::TimedOut`] when it takes no command within the bound.
+    /// [`IommuError::Unsupported`] when it cannot walk them, else what went wrong. Whatever the error, no stream gets
+    /// past it: those that were not refused are on the tables.
+    fn attach(self, root: PhysAddr, geometry: &Stage2Geometry, vmid: Vmid) -> Result<Self::Attached, IommuError>;
+}
+
+/// A unit that translates the accesses of devices by the same stage-2 tables that CPUs walk.
+///
+/// Invalidations are in two steps, as the hardware has them: [`invalidate`](AttachedIommu::invalidate) any number of
+/// times, then [`sync`](AttachedIommu::sync), after whose success no device uses a translation from before.
+pub trait AttachedIommu: Send {
+    /// Asks it to forget translations of `range`, and what it remembers of the tables that led there. Waits at most
+    /// for room in a queue, with a bound.
+    ///
+    /// # Errors
+    /// [`IommuError::TimedOut`] when it takes no command within the bound: some of the range may not have been asked
+    /// for, and the next [`sync`](AttachedIommu::sync) does not speak for it.
     fn invalidate(&mut self, vmid: Vmid, range: PageRange<Ipa>) -> Result<(), IommuError>;
 
-    /// Asks it to forget all translations of `vmid`. Bounded; does not wait.
+    /// Asks it to forget all translations of `vmid`. Waits at most for room in a queue, with a bound.
     ///
     /// # Errors
-    /// As [`invalidate`](Iommu::invalidate).
+    /// As [`invalidate`](AttachedIommu::invalidate).
     fn invalidate_all(&mut self, vmid: Vmid) -> Result<(), IommuError>;
 
     /// Waits, with a bound, until everything asked for has happened.
     ///
     /// # Errors
-    /// [`IommuError::TimedOut`] or [`IommuError::Failed`]: assume that stale translations are still in use.
+    /// [`IommuError::TimedOut`] or [`IommuError::Failed`]: assume that stale translations are still in use, and ask
+    /// again before the next sync.
     fn sync(&mut self) -> Result<(), IommuError>;
 
-    /// Takes the oldest recorded event. `None` when there is none.
+    /// Takes the oldest recorded event. `None` when there is none. A device can make events as fast as EL2 takes them:
+    /// whoever drains sets a bound.
     fn next_event(&mut self) -> Option<IommuEvent>;
-
-    /// The registers, which no VM may reach.
-    fn registers(&self) -> PhysRange;
 }

@@ -4,16 +4,21 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "fake")]
+extern crate std;
+
 mod console;
+#[cfg(feature = "fake")]
+pub mod fake;
 mod geometry;
 mod interrupt;
 mod iommu;
 mod soc;
 mod vmid;
 
-pub use console::Console;
+pub use console::{Console, ConsoleError};
 pub use geometry::{GeometryError, MemoryAttributes, Stage2Geometry};
 pub use interrupt::{InterruptController, InterruptError};
-pub use iommu::{Iommu, IommuError, IommuEvent, IommuEventKind};
-pub use soc::Soc;
+pub use iommu::{AttachedIommu, Iommu, IommuError, IommuEvent, IommuEventKind};
+pub use soc::{Soc, SocError};
 pub use vmid::Vmid;

@@ -1,0 +1,36 @@
+//! AArch64 at EL2.
+
+pub mod barrier;
+mod boot;
+mod calls;
+mod crash;
+mod features;
+mod fp;
+mod guest;
+mod host;
+mod idregs;
+mod log;
+mod memory;
+mod percpu;
+mod stage1;
+mod sysreg;
+mod timer;
+mod vectors;
+
+pub(crate) use boot::{device_tree, make_tables, secondary, secondary_entry};
+pub use calls::{firmware, park, power_off};
+pub use crash::{CrashState, capture, frame_pointer};
+pub use features::Features;
+pub use guest::{Exit, GuestContext, Run};
+pub use host::{
+    AbortRegisters, Stage1Registers, Stage2Registers, abort_registers, deliver, far_el1, init_cpu, origin,
+    stage1_registers, start_host, walk_stage1,
+};
+pub use idregs::IdRegisters;
+pub use log::drain_rings;
+pub use memory::Cpu;
+pub(crate) use memory::{clean, host_tree_buffer, read_ram};
+pub use percpu::{PerCpu, affinity};
+pub(crate) use stage1::{add_ram, image};
+pub use timer::{counter, counter_frequency};
+pub use vectors::TrapFrame;

@@ -1,0 +1,49 @@
+//! A board, as the core takes it.
+
+use crate::fault::Policy;
+use leasehold_hal::{Soc, SocError};
+use leasehold_memory_map::{Kept, MachineTree, PhysRange};
+
+/// What the author of a board decides.
+#[derive(Debug)]
+pub struct BoardConfig {
+    /// The name, as `cargo xtask build --board` knows it.
+    pub name: &'static str,
+    /// Registers that EL2 itself uses, in whole pages: the log channel, the interrupt controller, the SMMU. Mapped before
+    /// anything is known of the machine.
+    pub registers: &'static [PhysRange],
+    /// Where RAM can be. The tree may have less, never more.
+    pub ram: &'static [PhysRange],
+    /// Nodes of the machine's tree that the host does not get: what EL2 keeps.
+    pub kept: &'static [Kept<'static>],
+    /// What is done when the host touches what it has lent.
+    pub policy: Policy,
+    /// Whether `leasehold.fault=` and `leasehold.log=` in EL2's boot arguments change anything: on test boards.
+    pub overrides: bool,
+    /// Bus masters that no SMMU contains, by name. Where there are any, lending is refused unless
+    /// [`accept_uncontained`](Self::accept_uncontained).
+    pub uncontained_masters: &'static [&'static str],
+    /// The board's author accepts that these masters can reach lent memory.
+    pub accept_uncontained: bool,
+}
+
+/// The board that an image is for.
+pub trait Board: Sync + Sized + 'static {
+    /// Its machine.
+    type Soc: Soc;
+
+    /// Its author's decisions.
+    const CONFIG: BoardConfig;
+
+    /// The log channel, before anything else of the machine is known.
+    ///
+    /// # Errors
+    /// Why there is none; the boot goes on without a log.
+    fn console() -> Result<<Self::Soc as Soc>::Console, SocError>;
+
+    /// The rest of the machine, from its tree.
+    ///
+    /// # Errors
+    /// Why this is not the machine that the board is for: the boot stops.
+    fn soc(tree: &MachineTree) -> Result<Self::Soc, SocError>;
+}

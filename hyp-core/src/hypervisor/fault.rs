@@ -1,0 +1,210 @@
+//! The host's accesses that stage 2 refuses, and its devices'.
+
+use super::{EVENT_BOUND, Hypervisor};
+use crate::arch::aarch64::{self as arch, PerCpu, TrapFrame};
+use crate::board::Board;
+use crate::fault::{Access, Circumstances, Delivery, Mechanism, Record, Toucher};
+use crate::trap::{AbortIss, Esr, Hpfar};
+use crate::{PageState, VmId};
+use leasehold_hal::{AttachedIommu, InterruptController, IommuEvent, IommuEventKind};
+use leasehold_memory_map::{Address, Ipa};
+
+impl<B: Board> Hypervisor<B> {
+    pub(super) fn host_abort(&self, frame: &mut TrapFrame) {
+        let registers = arch::abort_registers();
+        let esr = Esr::new(frame.esr);
+        let Some(mut access) = Access::decode(esr, registers.far, Hpfar::new(registers.hpfar), frame.spsr) else {
+            return;
+        };
+        if access.page.is_none() {
+            // A permission fault: where stage 1 leads now. If it leads nowhere any more, the host retries and sees that.
+            access.page = arch::walk_stage1(access.far, access.mode.is_el0()).map(Address::page);
+        }
+        let Some(page) = access.page else { return };
+        if self.trapped_access(frame, &access, page) {
+            return;
+        }
+        let state = self.state.lock().ownership.host_page_state(&self.machine(), page);
+        match state {
+            // It has come back, or was split or joined, since the access: that is made again.
+            PageState::Owned => {}
+            PageState::Lent { borrower, .. } | PageState::InTransit { borrower, .. } => {
+                self.refuse(frame, &access, borrower);
+            }
+            PageState::Device | PageState::Unmapped | PageState::Hypervisor => {
+                self.nothing_there(frame, &access, state)
+            }
+        }
+    }
+
+    /// The policy's answer for lent memory.
+    fn refuse(&self, frame: &mut TrapFrame, access: &Access, borrower: VmId) {
+        let facts = self.facts();
+        let origin = arch::origin(frame, &facts.features);
+        let stage1 = arch::stage1_registers();
+        let at = Circumstances {
+            ttbr0: stage1.ttbr0,
+            sp_el0: stage1.sp_el0,
+            sp_el1: stage1.sp_el1,
+            cpu: PerCpu::this().index() as u8,
+            now: arch::counter(),
+            borrower: Some(borrower),
+        };
+        let delivery = facts.faults.lock().answer(access, &origin, &at);
+        match delivery {
+            Delivery::Exception(exception) => arch::deliver(frame, &exception),
+            Delivery::Halt => self.halt(frame, access, borrower),
+        }
+    }
+
+    /// The policy's last word on boards in bring-up: this CPU goes no further.
+    #[cold]
+    fn halt(&self, frame: &TrapFrame, access: &Access, borrower: VmId) -> ! {
+        crate::log::error!(
+            "EL2 stopped: CPU {=usize} halted by the fault policy: class {=str} ESR_EL2={=u64:#x} FAR={=u64:#x} page={} PC={=u64:#x} SPSR={=u64:#x} x30={=u64:#x} borrower={}",
+            PerCpu::this().index(),
+            access.class.name(),
+            frame.esr,
+            access.far,
+            access.page,
+            frame.elr,
+            frame.spsr,
+            frame.x[30],
+            borrower,
+        );
+        self.last_words()
+    }
+
+    /// No memory, or none that a VM may know of: what a bus without anything at that address would answer.
+    #[cold]
+    fn nothing_there(&self, frame: &mut TrapFrame, access: &Access, state: PageState) {
+        crate::log::warn!(
+            "host: {=str} access at VA {=u64:#x}, IPA {}, PC {=u64:#x}: {}",
+            access.class.name(),
+            access.far,
+            access.page,
+            frame.elr,
+            state,
+        );
+        let facts = self.facts();
+        let origin = arch::origin(frame, &facts.features);
+        if let Delivery::Exception(exception) = Mechanism::EXTERNAL_ABORT.deliver(access, &facts.rules, &origin) {
+            arch::deliver(frame, &exception);
+        }
+    }
+
+    /// Answers accesses to registers that EL2 keeps a hand on. `false` when `page` has none.
+    fn trapped_access(&self, frame: &mut TrapFrame, access: &Access, page: Ipa) -> bool {
+        let interrupts = &self.facts().interrupts;
+        let frames = interrupts.trapped_frames();
+        let Some(number) = frames.iter().position(|range| range.contains(page.host_phys())) else {
+            return false;
+        };
+        let Some(transfer) = Transfer::decode(access) else {
+            return false;
+        };
+        let start = frames[number].start().get();
+        let offset = page.get() - start + (access.far & 0xfff);
+        if transfer.is_store {
+            let value = transfer.outgoing(&frame.x);
+            if !interrupts.write_trapped(number, offset, transfer.size, value) {
+                crate::log::warn!(
+                    "host: refused write of {=u64:#x} at offset {=u64:#x} of interrupt frame {=usize}",
+                    value,
+                    offset,
+                    number,
+                );
+            }
+        } else {
+            transfer.incoming(&mut frame.x, interrupts.read_trapped(number, offset, transfer.size));
+        }
+        frame.elr = frame.elr.wrapping_add(4);
+        true
+    }
+
+    /// Looks at what the IOMMU has refused, with a bound.
+    pub(super) fn look_at_events(&self) {
+        for _ in 0..EVENT_BOUND {
+            let event = self.iommu.lock().as_mut().and_then(AttachedIommu::next_event);
+            match event {
+                Some(event) => self.device_refused(event),
+                None => break,
+            }
+        }
+    }
+
+    fn device_refused(&self, event: IommuEvent) {
+        let ipa = event.address.and_then(Ipa::checked);
+        let borrower =
+            ipa.and_then(
+                |ipa| match self.state.lock().ownership.host_page_state(&self.machine(), ipa.page()) {
+                    PageState::Lent { borrower, .. } | PageState::InTransit { borrower, .. } => Some(borrower),
+                    _ => None,
+                },
+            );
+        if event.kind == IommuEventKind::Lost {
+            crate::log::warn!("iommu: events lost");
+        }
+        crate::log::debug!("iommu: {}", event);
+        self.facts().faults.lock().device(Record {
+            toucher: Toucher::Device {
+                stream: event.stream.unwrap_or(u32::MAX),
+            },
+            at: arch::counter(),
+            page: ipa.map(Address::page),
+            va: event.address.unwrap_or(0),
+            pc: 0,
+            esr: 0,
+            borrower,
+        });
+    }
+}
+
+/// A load or store by one register, as a valid syndrome describes it (Arm ARM, ESR_EL2, ISS for a data abort).
+pub(super) struct Transfer {
+    /// Bytes: 1, 2, 4 or 8.
+    pub size: u8,
+    /// Whether it writes memory.
+    pub is_store: bool,
+    register: usize,
+    sign_extend: bool,
+    wide: bool,
+}
+
+impl Transfer {
+    /// `None` where the syndrome does not describe the instruction.
+    pub fn decode(access: &Access) -> Option<Self> {
+        let iss: AbortIss = access.iss();
+        (iss.isv() && !access.fetch && !iss.s1ptw() && !iss.cm()).then(|| Self {
+            size: iss.sas(),
+            is_store: iss.wnr(),
+            register: usize::from(iss.srt()),
+            sign_extend: iss.sse(),
+            wide: iss.sf(),
+        })
+    }
+
+    fn mask(&self) -> u64 {
+        u64::MAX >> (64 - 8 * u32::from(self.size))
+    }
+
+    /// What a store writes. Register 31 is zero.
+    pub fn outgoing(&self, registers: &[u64; 31]) -> u64 {
+        registers.get(self.register).copied().unwrap_or(0) & self.mask()
+    }
+
+    /// What a load leaves in its register.
+    pub fn incoming(&self, registers: &mut [u64; 31], value: u64) {
+        let mut value = value & self.mask();
+        let unused = 64 - 8 * u32::from(self.size);
+        if self.sign_extend {
+            value = ((value << unused) as i64 >> unused) as u64;
+        }
+        if !self.wide {
+            value &= 0xffff_ffff;
+        }
+        if let Some(register) = registers.get_mut(self.register) {
+            *register = value;
+        }
+    }
+}

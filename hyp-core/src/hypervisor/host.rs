@@ -1,0 +1,115 @@
+//! Traps of the host.
+
+use super::Hypervisor;
+use crate::arch::aarch64::{self as arch, TrapFrame};
+use crate::board::Board;
+use crate::fault::{EntryRules, Exception, OriginState, Syndrome, take};
+use crate::trap::{Esr, FaultStatus, SysReg, SysRegIss, Trap};
+use leasehold_abi::smccc;
+
+/// SMCCC owning entity numbers, bits 29:24 of a function id (DEN0028 section 2.5).
+mod owner {
+    pub const ARCH: u32 = 0;
+    pub const STANDARD: u32 = 4;
+    pub const VENDOR_HYP: u32 = 6;
+}
+
+/// What an unknown function id returns, whoever calls.
+pub(super) const NOT_SUPPORTED: u64 = smccc::NOT_SUPPORTED as i64 as u64;
+
+impl<B: Board> Hypervisor<B> {
+    /// Whatever the host did that came to EL2.
+    #[inline(always)]
+    pub fn host_sync(&self, frame: &mut TrapFrame) {
+        match Esr::new(frame.esr).trap() {
+            Trap::Hvc(0) => self.host_call(frame),
+            Trap::Smc(0) => {
+                frame.elr = frame.elr.wrapping_add(4);
+                self.host_call(frame);
+            }
+            // The calling convention has no other immediates (DEN0028 section 2.9).
+            Trap::Hvc(_) => frame.x[0] = NOT_SUPPORTED,
+            Trap::Smc(_) => {
+                frame.elr = frame.elr.wrapping_add(4);
+                frame.x[0] = NOT_SUPPORTED;
+            }
+            Trap::DataAbort(_) | Trap::InstructionAbort(_) => self.host_abort(frame),
+            Trap::SysReg(iss) => self.host_sysreg(frame, iss),
+            other => {
+                crate::log::warn!("host: trap that nobody asked for: {}", other);
+                self.host_undefined(frame);
+            }
+        }
+        self.drain_if_pending();
+    }
+
+    fn host_call(&self, frame: &mut TrapFrame) {
+        // Bits 63:32 are not part of a function id (DEN0028 section 2.5).
+        let function = frame.x[0] as u32;
+        let number = function & 0xffff;
+        let fast = function & 1 << 31 != 0;
+        match (function >> 24) & 0x3f {
+            owner::STANDARD if fast && number <= 0x1f => self.host_psci(frame),
+            owner::STANDARD if fast && (0x60..=0xff).contains(&number) => self.host_ffa(frame),
+            owner::VENDOR_HYP if fast => self.host_vendor(frame, function),
+            owner::ARCH if fast => frame.x[0] = arch_call(function, frame.x[1] as u32),
+            _ => self.host_unknown(frame, function),
+        }
+    }
+
+    /// A call that is nobody's here: not passed on, since the board's firmware has nothing that the host may call by it.
+    #[cold]
+    pub(super) fn host_unknown(&self, frame: &mut TrapFrame, function: u32) {
+        crate::log::debug!("host: unknown call {=u32:#x}", function);
+        frame.x[0] = NOT_SUPPORTED;
+    }
+
+    /// ID registers, on machines whose memory tags the host is not to know of.
+    fn host_sysreg(&self, frame: &mut TrapFrame, iss: SysRegIss) {
+        let register = iss.register();
+        if iss.is_read() && is_id_register(register) {
+            let value = self.facts().ids.host(register.crm(), register.op2());
+            if let Some(target) = frame.x.get_mut(usize::from(iss.rt())) {
+                *target = value;
+            }
+            frame.elr = frame.elr.wrapping_add(4);
+        } else {
+            crate::log::warn!("host: system register that it has not: {}", register);
+            self.host_undefined(frame);
+        }
+    }
+
+    fn host_undefined(&self, frame: &mut TrapFrame) {
+        let facts = self.facts();
+        let exception = undefined(&facts.rules, &arch::origin(frame, &facts.features));
+        arch::deliver(frame, &exception);
+    }
+}
+
+/// Whether `register` is of group 3 of the ID registers (Arm ARM, HCR_EL2.TID3): S3_0_C0_C1_0 to S3_0_C0_C7_7.
+pub(super) fn is_id_register(register: SysReg) -> bool {
+    register.op0() == 3 && register.op1() == 0 && register.crn() == 0 && (1..=7).contains(&register.crm())
+}
+
+/// The exception for an instruction that does not exist (EC 0, IL set).
+pub(super) fn undefined(rules: &EntryRules, origin: &OriginState) -> Exception {
+    // FAR_EL1 becomes UNKNOWN: it stays as it is. The status is for External aborts, which this is not.
+    let syndrome = Syndrome {
+        esr: Esr::new(1 << 25),
+        far: arch::far_el1(),
+        status: FaultStatus::ALIGNMENT,
+    };
+    take(rules, origin, syndrome)
+}
+
+/// Architecture calls: version and features. No workarounds are offered: the firmware of the boards here has none.
+pub(super) fn arch_call(function: u32, argument: u32) -> u64 {
+    match function {
+        smccc::VERSION => u64::from(smccc::VERSION_1_2),
+        smccc::ARCH_FEATURES => match argument {
+            smccc::VERSION | smccc::ARCH_FEATURES => smccc::SUCCESS as u64,
+            _ => NOT_SUPPORTED,
+        },
+        _ => NOT_SUPPORTED,
+    }
+}

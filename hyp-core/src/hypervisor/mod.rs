@@ -1,0 +1,189 @@
+//! EL2 as a whole: what boots, what takes the traps, and who holds which lock.
+//!
+//! Locks, in the order in which they are taken: `state`, then `iommu` or `faults`; `psci`, then `state`; `channel` alone, and only tried. None
+//! is held while a guest runs or the firmware is called.
+
+mod boot;
+mod dump;
+mod fault;
+mod guest;
+mod host;
+mod machine;
+mod memory_calls;
+mod power;
+mod vendor;
+
+use crate::Ownership;
+use crate::arch::aarch64::{Features, GuestContext, IdRegisters, PerCpu, Stage2Registers, drain_rings};
+use crate::board::Board;
+use crate::fault::{EntryRules, Faults};
+use crate::ffa::calls::Ffa;
+use crate::layout::MAX_CPUS;
+use crate::psci::Psci;
+use crate::vm::{MAX_GUESTS, Vms};
+use core::sync::atomic::AtomicBool;
+use leasehold_hal::{Iommu, Soc};
+use machine::El2;
+use spin::mutex::{SpinMutex, TicketMutex};
+use spin::once::Once;
+
+type ConsoleOf<B> = <<B as Board>::Soc as Soc>::Console;
+type InterruptsOf<B> = <<B as Board>::Soc as Soc>::InterruptController;
+type AttachedOf<B> = <<<B as Board>::Soc as Soc>::Iommu as Iommu>::Attached;
+
+/// Bytes of log that a trap moves to the channel at most.
+const DRAIN_BOUND: usize = 1024;
+
+/// Events of the IOMMU that a trap looks at at most.
+const EVENT_BOUND: usize = 16;
+
+/// The log channel, and whose frame is half out.
+struct Channel<C> {
+    console: Option<C>,
+    resume: Option<usize>,
+}
+
+/// What boot finds, and nothing changes after.
+struct Facts<B: Board> {
+    features: Features,
+    rules: EntryRules,
+    ids: IdRegisters,
+    stage2: Stage2Registers,
+    interrupts: InterruptsOf<B>,
+    faults: TicketMutex<Faults>,
+    psci: TicketMutex<Psci<MAX_CPUS>>,
+    /// Lending would not keep all masters out, and the board does not accept that.
+    lending_refused: bool,
+}
+
+/// The most leases at a time.
+pub const MAX_LEASES: usize = 128;
+
+/// Bytes of a guest's device tree.
+const GUEST_TREE: usize = 8192;
+
+/// What calls change.
+struct State {
+    ownership: Ownership<MAX_LEASES, MAX_GUESTS>,
+    vms: Vms,
+    ffa: Ffa<MAX_LEASES, MAX_GUESTS>,
+    /// Where a guest's tree is made before it goes into the guest's memory.
+    tree: [u8; GUEST_TREE],
+}
+
+/// The hypervisor of a board. There is one, in a static that [`hypervisor!`](crate::hypervisor!) makes.
+pub struct Hypervisor<B: Board> {
+    facts: Once<Facts<B>>,
+    state: TicketMutex<State>,
+    iommu: SpinMutex<Option<AttachedOf<B>>>,
+    iommu_stale: AtomicBool,
+    /// Registers of the guests. Held by the CPU that runs one, and by who starts it.
+    contexts: [SpinMutex<GuestContext>; MAX_GUESTS],
+    channel: SpinMutex<Channel<ConsoleOf<B>>>,
+}
+
+impl<B: Board> Default for Hypervisor<B> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<B: Board> Hypervisor<B> {
+    /// Before boot.
+    pub const fn new() -> Self {
+        Self {
+            facts: Once::new(),
+            state: TicketMutex::new(State {
+                ownership: Ownership::new(),
+                vms: Vms::new(),
+                ffa: Ffa::new(),
+                tree: [0; GUEST_TREE],
+            }),
+            iommu: SpinMutex::new(None),
+            iommu_stale: AtomicBool::new(false),
+            contexts: [const { SpinMutex::new(GuestContext::new()) }; MAX_GUESTS],
+            channel: SpinMutex::new(Channel {
+                console: None,
+                resume: None,
+            }),
+        }
+    }
+
+    fn facts(&self) -> &Facts<B> {
+        // Boot sets it before the first host runs.
+        match self.facts.get() {
+            Some(facts) => facts,
+            None => unreachable!("no VM runs before the boot is over"),
+        }
+    }
+
+    fn machine(&self) -> El2<'_, AttachedOf<B>> {
+        El2::new(&self.iommu, &self.iommu_stale)
+    }
+
+    /// Moves log frames to the channel, unless another CPU is at it.
+    fn drain(&self, bound: usize) {
+        if let Some(mut channel) = self.channel.try_lock() {
+            let Channel { console, resume } = &mut *channel;
+            if let Some(console) = console {
+                drain_rings(console, resume, bound);
+            }
+        }
+    }
+
+    /// At the end of a trap: what it has logged, if anything, goes on its way.
+    #[inline(always)]
+    fn drain_if_pending(&self) {
+        let ring = &PerCpu::this().log;
+        if !ring.is_empty() {
+            let lost = ring.take_lost();
+            if lost != 0 {
+                crate::log::warn!("log: {=u32} frames lost", lost);
+            }
+            self.drain(DRAIN_BOUND);
+        }
+    }
+}
+
+/// Makes the one hypervisor of an image, for the board type given, and the functions that the assembly calls.
+#[macro_export]
+macro_rules! hypervisor {
+    ($board:ty) => {
+        static HYPERVISOR: $crate::hypervisor::Hypervisor<$board> = $crate::hypervisor::Hypervisor::new();
+
+        /// First Rust of the boot CPU, with the MMU off.
+        #[unsafe(no_mangle)]
+        extern "C" fn lh_boot_tables(device_tree: u64) {
+            HYPERVISOR.boot_tables(device_tree);
+        }
+
+        /// The boot CPU with the MMU on.
+        #[unsafe(no_mangle)]
+        extern "C" fn lh_boot_main(device_tree: u64) -> ! {
+            HYPERVISOR.boot_main(device_tree)
+        }
+
+        /// A further CPU with the MMU on.
+        #[unsafe(no_mangle)]
+        extern "C" fn lh_secondary_main(index: usize) -> ! {
+            HYPERVISOR.secondary_main(index)
+        }
+
+        /// A trap of the host's.
+        #[unsafe(no_mangle)]
+        extern "C" fn lh_host_sync(frame: &mut $crate::arch::aarch64::TrapFrame) {
+            HYPERVISOR.host_sync(frame);
+        }
+
+        /// An exception of EL2's own.
+        #[unsafe(no_mangle)]
+        extern "C" fn lh_crash(vector: u64, sp: u64, frame_pointer: u64, link: u64) -> ! {
+            HYPERVISOR.crash(vector, sp, frame_pointer, link)
+        }
+
+        #[panic_handler]
+        fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+            HYPERVISOR.panicked(info)
+        }
+    };
+}

@@ -1,0 +1,149 @@
+//! What an owner does: lend, and take back.
+
+use super::borrow::Step;
+use super::lease::{PAGES_PER_LEASE, Phase, Ranges};
+use super::{Ownership, OwnershipError, checked_range};
+use crate::id::{Handle, VmId};
+use crate::machine::Machine;
+use leasehold_memory_map::{Address, Ipa, PAGE_SIZE, PageRange};
+
+/// A range as a caller names it: nothing about it is known to be true (FF-A's constituent memory region descriptor,
+/// DEN0140 Table 1.14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Constituent {
+    /// Where it starts, as the caller sees memory.
+    pub address: u64,
+    /// How many pages of 4 KiB it has.
+    pub pages: u32,
+}
+
+impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
+    /// Lends `constituents` to `borrower`: when it returns, `lender`'s CPUs and devices cannot reach them any more, and
+    /// nobody else can yet. Each constituent is taken from the iterator once, so they may come straight from memory
+    /// that the lender can write.
+    ///
+    /// # Errors
+    /// All or nothing: after any error every page is the lender's as before. [`OwnershipError::TimedOut`] when not all
+    /// TLBs confirmed; the lender has its pages back then too.
+    pub fn lend(
+        &mut self,
+        machine: &impl Machine,
+        lender: VmId,
+        borrower: VmId,
+        constituents: impl IntoIterator<Item = Constituent>,
+    ) -> Result<Handle, OwnershipError> {
+        if lender != VmId::HOST {
+            return Err(OwnershipError::Denied(lender));
+        }
+        self.live_guest(borrower)?;
+        let index = self.leases.take()?;
+        let mut ranges = Ranges::EMPTY;
+        let lent = self
+            .claim(machine, constituents, &mut ranges)
+            .and_then(|pages| self.withhold(machine, index, &ranges).map(|()| pages));
+        match lent {
+            Ok(pages) => Ok(self.leases.fill(index, borrower, pages, ranges)),
+            Err(error) => {
+                self.restore(machine, ranges);
+                self.leases.free(index);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes a lease back that its borrower does not have (any more). What the borrower had is scrubbed first, in
+    /// steps; what it never had comes back as it is.
+    ///
+    /// # Errors
+    /// [`OwnershipError::NoSuchLease`], [`OwnershipError::NotParty`], [`OwnershipError::WrongState`] while the borrower
+    /// has it, [`OwnershipError::TimedOut`] when the borrower's TLBs have not confirmed.
+    pub fn reclaim(&mut self, machine: &impl Machine, owner: VmId, handle: Handle) -> Result<Step, OwnershipError> {
+        let index = self.leases.find(handle)?;
+        if owner != VmId::HOST {
+            return Err(OwnershipError::NotParty(owner));
+        }
+        match self.leases.get(index).phase {
+            Phase::Lent | Phase::Clean => {}
+            Phase::Retrieved => return Err(OwnershipError::WrongState(handle)),
+            Phase::Unconfirmed | Phase::Scrubbing => {
+                if self.cleanse(machine, index)? == Step::Again {
+                    return Ok(Step::Again);
+                }
+            }
+        }
+        let ranges = core::mem::replace(&mut self.leases.get_mut(index).ranges, Ranges::EMPTY);
+        self.restore(machine, ranges);
+        self.leases.free(index);
+        Ok(Step::Done)
+    }
+
+    /// Claims every constituent and records it in `ranges`. Gives the number of pages.
+    fn claim(
+        &mut self,
+        machine: &impl Machine,
+        constituents: impl IntoIterator<Item = Constituent>,
+        ranges: &mut Ranges,
+    ) -> Result<u32, OwnershipError> {
+        let mut pages: u64 = 0;
+        for Constituent { address, pages: count } in constituents {
+            let range = checked_range(&self.host, address, u64::from(count))?;
+            pages += range.count();
+            if pages > PAGES_PER_LEASE {
+                return Err(OwnershipError::TooManyPages(PAGES_PER_LEASE));
+            }
+            if let Some(pin) = self.host.pins.iter().find(|pin| pin.overlaps(&range)) {
+                return Err(OwnershipError::Pinned(pin.start()));
+            }
+            self.claim_range(machine, range)?;
+            if let Err(error) = ranges.push(machine, &mut self.pool, range) {
+                self.host.tables.restore(machine, &mut self.pool, range);
+                return Err(error);
+            }
+        }
+        // `PAGES_PER_LEASE` fits.
+        if pages == 0 {
+            Err(OwnershipError::NoRanges)
+        } else {
+            Ok(pages as u32)
+        }
+    }
+
+    fn claim_range(&mut self, machine: &impl Machine, range: PageRange<Ipa>) -> Result<(), OwnershipError> {
+        let Err(refusal) = self.host.tables.claim(machine, &mut self.pool, range) else {
+            return Ok(());
+        };
+        let before = refusal.at.get() - range.start().get();
+        if let Ok(claimed) = PageRange::new(range.start(), before / PAGE_SIZE) {
+            self.host.tables.restore(machine, &mut self.pool, claimed);
+        }
+        Err(refusal.into())
+    }
+
+    /// Takes what is claimed from the host, and waits until no CPU or device can reach it.
+    fn withhold(&mut self, machine: &impl Machine, index: u8, ranges: &Ranges) -> Result<(), OwnershipError> {
+        for n in 0..ranges.len() {
+            if let Some(range) = ranges.get(machine, n) {
+                self.host.tables.withhold(machine, &mut self.pool, range, index);
+            }
+        }
+        let confirmed = self.host.tables.confirm(machine, &mut self.pool);
+        confirmed.map_err(|_| OwnershipError::TimedOut(VmId::HOST))
+    }
+
+    /// Gives claimed or withheld ranges back to the host, and forgets them.
+    fn restore(&mut self, machine: &impl Machine, mut ranges: Ranges) {
+        for n in 0..ranges.len() {
+            if let Some(range) = ranges.get(machine, n) {
+                self.host.tables.restore(machine, &mut self.pool, range);
+            }
+        }
+        ranges.clear(machine, &mut self.pool);
+        machine.publish();
+        if self.host.tables.is_unconfirmed() {
+            // Old and new translations say the same. If they are not confirmed, just the tables that are not in use any
+            // more stay with us, until they are.
+            let _ = self.host.tables.confirm(machine, &mut self.pool);
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Changing a range of a VM's tables: one walk, each table visited once.
+
+use super::Stage2;
+use super::entry::{self, ENTRIES, Level};
+use super::pool::Pool;
+use crate::machine::Machine;
+use leasehold_memory_map::{Address, Ipa, PAGE_SIZE, PageRange, PhysAddr};
+
+/// Why a change stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// The same call has claimed the page already.
+    Claimed,
+    /// The page is lent.
+    Leased,
+    /// There is nothing.
+    Nothing,
+    /// The page is the hypervisor's.
+    Hypervisor,
+    /// It is a device's registers.
+    Device,
+    /// The guest has something there.
+    Occupied,
+    /// The pool has no page left.
+    NoTables,
+}
+
+/// A change that stopped, and where: all before `at` is changed, nothing from there on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) at: Ipa,
+    pub(crate) reason: Reason,
+}
+
+impl Refusal {
+    pub(super) fn new(at: u64, reason: Reason) -> Self {
+        // `at` is inside of a `PageRange<Ipa>`, so it is an address.
+        Self {
+            at: Ipa::checked(at).unwrap_or(Ipa::new(0)),
+            reason,
+        }
+    }
+}
+
+/// What becomes of an entry all of whose memory is in the range.
+pub(super) enum Whole {
+    /// It gets this value, and the number of exceptions in its table changes by so much.
+    Replace(u64, i32),
+    /// It becomes a table.
+    Fill(Fill),
+    /// Its table is changed page by page, after a split where it has none.
+    Descend,
+}
+
+/// What a new table starts with: entry `n` is `first + n * step`, and so many are exceptions.
+#[derive(Clone, Copy)]
+pub(super) struct Fill {
+    pub(super) first: u64,
+    pub(super) step: u64,
+    pub(super) exceptions: u16,
+}
+
+/// A run of level-3 entries.
+#[derive(Clone, Copy)]
+pub(super) struct Run {
+    pub(super) table: PhysAddr,
+    pub(super) first: usize,
+    pub(super) count: usize,
+    /// What the first entry translates. Like all such numbers here it is inside of a range that was checked, so sums
+    /// up to that range's end do not overflow.
+    pub(super) at: u64,
+}
+
+/// What a change does to the entries that it meets. An *exception* is an entry that is not what the table's join
+/// would say: not the host's own RAM, or not a guest's nothing.
+pub(super) trait Edit {
+    /// Whether a table without exceptions is joined.
+    const JOINS: bool;
+
+    /// The range covers all that `raw` at level 1 or 2 translates.
+    fn whole(&mut self, raw: u64, level: Level, at: u64) -> Result<Whole, Refusal>;
+
+    /// The range is about to change a part of what `raw` translates, which is not a table.
+    fn split(&mut self, raw: u64, level: Level, at: u64) -> Result<Fill, Refusal>;
+
+    /// The range is about to change entries of the table that `raw` points at.
+    fn enter(&mut self, raw: u64, at: u64) -> Result<(), Refusal>;
+
+    /// Changes a run of pages. Gives by how much the number of exceptions changed, and why it stopped early.
+    fn pages(&mut self, machine: &impl Machine, run: Run) -> (i32, Option<Refusal>);
+}
+
+/// A change on its way through the tables.
+pub(super) struct Editor<'a, M, E> {
+    pub(super) machine: &'a M,
+    pub(super) pool: &'a mut Pool,
+    pub(super) tables: &'a mut Stage2,
+    pub(super) edit: E,
+    refusal: Option<Refusal>,
+}
+
+impl<'a, M: Machine, E: Edit> Editor<'a, M, E> {
+    pub(super) fn new(machine: &'a M, pool: &'a mut Pool, tables: &'a mut Stage2, edit: E) -> Self {
+        Self {
+            machine,
+            pool,
+            tables,
+            edit,
+            refusal: None,
+        }
+    }
+
+    /// Changes `range`, which the tables cover.
+    ///
+    /// # Errors
+    /// The first refusal. What was before it in the range is changed; the caller undoes that.
+    pub(super) fn run(mut self, range: PageRange<Ipa>) -> Result<(), Refusal> {
+        let end = range.end().get();
+        let mut at = range.start().get();
+        while at < end && self.refusal.is_none() {
+            let next = end.min(boundary(at, Level::One));
+            let (table, index) = self.tables.root_slot(at);
+            self.entry::<1>(table, index, at, next);
+            at = next;
+        }
+        self.refusal.map_or(Ok(()), Err)
+    }
+
+    /// Changes `at..end`, which is inside of what entry `index` of `table` translates. Gives by how much the number of
+    /// exceptions in `table` changed.
+    #[inline(always)]
+    fn entry<const LEVEL: u8>(&mut self, table: PhysAddr, index: usize, at: u64, end: u64) -> i32 {
+        let level = if LEVEL == 1 { Level::One } else { Level::Two };
+        let raw = self.machine.read_entry(table, index);
+        if end - at == level.size() {
+            match self.edit.whole(raw, level, at) {
+                Ok(Whole::Replace(new, change)) => {
+                    self.machine.write_entry(table, index, new);
+                    return change;
+                }
+                Ok(Whole::Fill(fill)) => return self.fill(table, index, raw, fill, at),
+                Ok(Whole::Descend) => {}
+                Err(refusal) => return self.refuse(refusal),
+            }
+        }
+        let fresh = !entry::is_table(raw, level);
+        let (child, before) = if fresh {
+            match self.split(raw, level, at) {
+                Ok(split) => split,
+                Err(refusal) => return self.refuse(refusal),
+            }
+        } else {
+            if let Err(refusal) = self.edit.enter(raw, at) {
+                return self.refuse(refusal);
+            }
+            (entry::address(raw), entry::exceptions(raw))
+        };
+        let change = if LEVEL == 1 {
+            self.blocks(child, at, end)
+        } else {
+            self.pages(child, at, end)
+        };
+        if fresh && change == 0 && self.refusal.is_some() {
+            // No walker has seen it.
+            self.pool.give(self.machine, child);
+            return 0;
+        }
+        self.count(
+            Slot {
+                table,
+                index,
+                level,
+                at,
+            },
+            child,
+            before,
+            change,
+            fresh.then_some(raw),
+        )
+    }
+
+    fn blocks(&mut self, table: PhysAddr, start: u64, end: u64) -> i32 {
+        let mut change = 0;
+        let mut at = start;
+        while at < end && self.refusal.is_none() {
+            let next = end.min(boundary(at, Level::Two));
+            change += self.entry::<2>(table, index(at, Level::Two), at, next);
+            at = next;
+        }
+        change
+    }
+
+    #[inline(always)]
+    fn pages(&mut self, table: PhysAddr, at: u64, end: u64) -> i32 {
+        let run = Run {
+            table,
+            first: index(at, Level::Three),
+            count: ((end - at) / PAGE_SIZE) as usize,
+            at,
+        };
+        let (change, refusal) = self.edit.pages(self.machine, run);
+        if refusal.is_some() {
+            self.refusal = refusal;
+        }
+        change
+    }
+
+    /// Writes the entry of a table whose exceptions changed, or joins it. Gives by how much the exceptions one level
+    /// up changed.
+    #[inline(always)]
+    fn count(&mut self, slot: Slot, child: PhysAddr, before: u16, change: i32, split: Option<u64>) -> i32 {
+        let after = (i32::from(before) + change) as u16;
+        match self.tables.joined(slot.level, slot.at) {
+            Some(joined) if E::JOINS && after == 0 => {
+                self.machine.write_entry(slot.table, slot.index, joined);
+                self.tables.forget_block(self.machine, slot.level, slot.at);
+                self.pool.chain(self.machine, &mut self.tables.retired, child);
+            }
+            _ => {
+                if split.is_some() || change != 0 {
+                    self.machine
+                        .write_entry(slot.table, slot.index, entry::table(child, after));
+                }
+                if split.is_some_and(entry::is_valid) {
+                    self.tables.forget_block(self.machine, slot.level, slot.at);
+                }
+            }
+        }
+        i32::from(after != 0) - i32::from(before != 0)
+    }
+
+    /// A table for what `raw` translates, not yet written to the entry.
+    #[cold]
+    fn split(&mut self, raw: u64, level: Level, at: u64) -> Result<(PhysAddr, u16), Refusal> {
+        let fill = self.edit.split(raw, level, at)?;
+        Ok((self.new_table(fill, at)?, fill.exceptions))
+    }
+
+    #[cold]
+    fn fill(&mut self, table: PhysAddr, index: usize, raw: u64, fill: Fill, at: u64) -> i32 {
+        match self.new_table(fill, at) {
+            Ok(child) => {
+                self.machine
+                    .write_entry(table, index, entry::table(child, fill.exceptions));
+                i32::from(fill.exceptions != 0) - i32::from(self.tables.is_exception(raw))
+            }
+            Err(refusal) => self.refuse(refusal),
+        }
+    }
+
+    fn new_table(&mut self, fill: Fill, at: u64) -> Result<PhysAddr, Refusal> {
+        let table = self.pool.take(self.machine).ok_or(Refusal::new(at, Reason::NoTables))?;
+        self.machine.fill_table(table, fill.first, fill.step);
+        Ok(table)
+    }
+
+    #[cold]
+    fn refuse(&mut self, refusal: Refusal) -> i32 {
+        self.refusal = Some(refusal);
+        0
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Slot {
+    table: PhysAddr,
+    index: usize,
+    level: Level,
+    at: u64,
+}
+
+/// The index of the entry for `at` in its table of `level`.
+pub(super) fn index(at: u64, level: Level) -> usize {
+    ((at >> level.shift()) % ENTRIES) as usize
+}
+
+/// The end of what the entry for `at` translates.
+fn boundary(at: u64, level: Level) -> u64 {
+    (at | (level.size() - 1)) + 1
+}

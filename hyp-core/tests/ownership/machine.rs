@@ -1,0 +1,421 @@
+//! A machine that acts as badly as the architecture lets it.
+//!
+//! TLBs are the sets of all translations that they may hold: whatever a walk could have found at any moment, from the
+//! root or from a cached table, stays until it was invalidated *and* that was waited for. Memory likewise (see
+//! [`cache`](crate::cache)). Nothing here is random: the worst machine is always the one that is looked at.
+
+use crate::cache::{Line, Principal, Value};
+use crate::walker;
+use leasehold_hal::Vmid;
+use leasehold_hyp_core::{Machine, SyncError};
+use leasehold_memory_map::{Address, Ipa, PageRange, PhysAddr};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// A thing that a machine, or whoever drives it, leaves out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Omission {
+    Invalidate,
+    InvalidateAll,
+    Sync,
+    /// The VMID-wide stage-1 step behind the invalidation by IPA.
+    CombinedTranslations,
+    /// Cached tables survive an invalidation by IPA.
+    CachedTables,
+    /// Invalidations do not reach the SMMU.
+    Smmu,
+    /// Invalidations do not reach the second CPU.
+    OtherCpu,
+    Scrub,
+    CleanAfterScrub,
+    CleanAfterCopy,
+    InstructionCaches,
+}
+
+/// What may walk tables.
+const CPU0: usize = 0;
+const CPU1: usize = 1;
+const SMMU: usize = 2;
+
+type Stamp = u64;
+
+/// What a TLB may hold, each with the last moment at which it may have been put there.
+#[derive(Clone, Default)]
+struct Tlb {
+    /// (VMID, IPA, PA) of pages.
+    stage2: BTreeMap<(u8, u64, u64), Stamp>,
+    /// The same, of combined stage-1 and stage-2 translations.
+    combined: BTreeSet<(u8, u64, u64)>,
+    /// (VMID, level, first IPA, table) of cached tables; the level is the table's own.
+    tables: BTreeMap<(u8, u32, u64, u64), Stamp>,
+}
+
+enum Asked {
+    Range(u8, u64, u64, Stamp),
+    All(u8, Stamp),
+}
+
+struct State {
+    tables: Vec<[u64; 512]>,
+    pool: std::ops::Range<u64>,
+    tlbs: [Tlb; 3],
+    /// Who runs, and the root that it runs on.
+    running: BTreeMap<u8, (Principal, u64)>,
+    /// Pages that are looked at, as their VMs address them.
+    watched: BTreeMap<u8, Vec<u64>>,
+    lines: BTreeMap<u64, Line>,
+    /// Entries that decide about a watched page.
+    deciding: HashSet<(u64, usize)>,
+    observed: bool,
+    clock: Stamp,
+    asked: Vec<Asked>,
+    stuck: BTreeSet<u8>,
+    /// For whom the host loads.
+    loading: Option<Principal>,
+    omission: Option<Omission>,
+    syncs: u32,
+    scrubs: u32,
+}
+
+/// The machine.
+pub struct Sim(RefCell<State>);
+
+impl Sim {
+    pub fn new(pool: std::ops::Range<u64>, omission: Option<Omission>) -> Self {
+        Self(RefCell::new(State {
+            // What was never written is garbage that hardware would take for a table.
+            tables: vec![[0xdead_0003; 512]; ((pool.end - pool.start) / 4096) as usize],
+            pool,
+            tlbs: Default::default(),
+            running: BTreeMap::new(),
+            watched: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            deciding: HashSet::new(),
+            observed: false,
+            clock: 0,
+            asked: Vec::new(),
+            stuck: BTreeSet::new(),
+            loading: None,
+            omission,
+            syncs: 0,
+            scrubs: 0,
+        }))
+    }
+
+    /// Looks at these pages of a VM from now on.
+    pub fn watch(&self, vmid: u8, pages: Vec<u64>) {
+        self.0.borrow_mut().watched.insert(vmid, pages);
+    }
+
+    /// Follows the contents of a page of RAM.
+    pub fn follow(&self, page: u64, value: Value) {
+        self.0.borrow_mut().lines.insert(page, Line::new(value));
+    }
+
+    /// Lets a VM run on tables.
+    pub fn run(&self, principal: Principal, root: u64) {
+        let mut state = self.0.borrow_mut();
+        state.running.insert(principal.vmid, (principal, root));
+        state.observed = false;
+    }
+
+    /// Takes a VM off all CPUs.
+    pub fn halt(&self, vmid: u8) {
+        let mut state = self.0.borrow_mut();
+        state.observe();
+        state.running.remove(&vmid);
+    }
+
+    /// Lets waits for a VMID run out, or not.
+    pub fn stick(&self, vmid: u8, stuck: bool) {
+        let mut state = self.0.borrow_mut();
+        if stuck {
+            state.stuck.insert(vmid)
+        } else {
+            state.stuck.remove(&vmid)
+        };
+    }
+
+    /// Says for whom the next copies are.
+    pub fn loading(&self, principal: Principal) {
+        self.0.borrow_mut().loading = Some(principal);
+    }
+
+    /// Every (VMID, PA) that some TLB may lead to.
+    pub fn reach(&self) -> BTreeSet<(u8, u64)> {
+        let mut state = self.0.borrow_mut();
+        state.observe();
+        let pages = |tlb: &Tlb| {
+            let stage2 = tlb.stage2.keys().copied();
+            stage2
+                .chain(tlb.combined.iter().copied())
+                .map(|(vmid, _, pa)| (vmid, pa))
+                .collect::<Vec<_>>()
+        };
+        state.tlbs.iter().flat_map(pages).collect()
+    }
+
+    /// The contents of a page that is followed.
+    pub fn line(&self, page: u64) -> Option<Line> {
+        let mut state = self.0.borrow_mut();
+        state.observe();
+        state.lines.get(&page).cloned()
+    }
+
+    /// A page of the pool, to look at.
+    pub fn table(&self, page: u64) -> Vec<u64> {
+        self.0.borrow_mut().table(page).to_vec()
+    }
+
+    /// An entry of a page of the pool, to look at.
+    pub fn entry(&self, page: u64, index: usize) -> u64 {
+        self.0.borrow_mut().table(page)[index]
+    }
+
+    pub fn syncs(&self) -> u32 {
+        self.0.borrow().syncs
+    }
+
+    pub fn scrubs(&self) -> u32 {
+        self.0.borrow().scrubs
+    }
+}
+
+impl State {
+    fn table(&mut self, page: u64) -> &mut [u64; 512] {
+        assert!(
+            self.pool.contains(&page) && page.is_multiple_of(4096),
+            "{page:#x} is no page of the pool"
+        );
+        &mut self.tables[((page - self.pool.start) / 4096) as usize]
+    }
+
+    /// Everybody who runs does all that they can: walk, write, fetch.
+    fn observe(&mut self) {
+        if self.observed {
+            return;
+        }
+        self.observed = true;
+        self.clock += 1;
+        self.deciding.clear();
+        for (principal, root) in self.running.clone().into_values() {
+            let agents: &[usize] = if principal.vmid == Vmid::HOST.get() {
+                &[CPU0, CPU1, SMMU]
+            } else {
+                &[CPU0, CPU1]
+            };
+            for ipa in self.watched.get(&principal.vmid).cloned().unwrap_or_default() {
+                for &agent in agents {
+                    self.walk(agent, principal.vmid, root, ipa);
+                    self.use_translations(agent, principal, ipa);
+                }
+            }
+        }
+    }
+
+    /// Walks from the root and from each cached table, and keeps all that is found. What is found by way of a cached
+    /// table is as old as that.
+    fn walk(&mut self, agent: usize, vmid: u8, root: u64, ipa: u64) {
+        let base = |level: u32| ipa >> walker::bits_below(level) << walker::bits_below(level);
+        let mut places = vec![(walker::start(root, ipa).0, self.clock)];
+        for level in 1..=3 {
+            for (table, age) in places {
+                let index = walker::index(ipa, level);
+                self.deciding.insert((table, index));
+                match walker::step(self.table(table)[index], level, ipa) {
+                    walker::Step::Fault => {}
+                    walker::Step::Next(next) => {
+                        let key = (vmid, level + 1, base(level), next);
+                        let known = self.tlbs[agent].tables.entry(key).or_insert(age);
+                        *known = age.max(*known);
+                    }
+                    walker::Step::Leaf(leaf) => {
+                        let key = (vmid, ipa, leaf.pa + (ipa - leaf.ipa));
+                        let known = self.tlbs[agent].stage2.entry(key).or_insert(age);
+                        *known = age.max(*known);
+                    }
+                }
+            }
+            let first = (vmid, level + 1, base(level), 0);
+            let last = (vmid, level + 1, base(level), u64::MAX);
+            let cached = self.tlbs[agent].tables.range(first..=last);
+            places = cached.map(|(key, age)| (key.3, *age)).collect();
+        }
+        let (first, last) = ((vmid, ipa, 0), (vmid, ipa, u64::MAX));
+        let found: Vec<_> = self.tlbs[agent]
+            .stage2
+            .range(first..=last)
+            .map(|(key, _)| *key)
+            .collect();
+        self.tlbs[agent].combined.extend(found);
+    }
+
+    fn use_translations(&mut self, agent: usize, principal: Principal, ipa: u64) {
+        let first = (principal.vmid, ipa, 0);
+        let last = (principal.vmid, ipa, u64::MAX);
+        for &(_, _, pa) in self.tlbs[agent].combined.range(first..=last) {
+            if let Some(line) = self.lines.get_mut(&pa) {
+                line.maybe_write(Value::Secret(principal));
+                line.maybe_fetch();
+            }
+        }
+    }
+
+    fn agents(&self, vmid: u8) -> Vec<usize> {
+        let all = if vmid == Vmid::HOST.get() {
+            vec![CPU0, CPU1, SMMU]
+        } else {
+            vec![CPU0, CPU1]
+        };
+        let left_out = match self.omission {
+            Some(Omission::Smmu) => SMMU,
+            Some(Omission::OtherCpu) => CPU1,
+            _ => return all,
+        };
+        all.into_iter().filter(|agent| *agent != left_out).collect()
+    }
+
+    fn confirm(&mut self, vmid: u8) {
+        let keep_tables = self.omission == Some(Omission::CachedTables);
+        let keep_combined = self.omission == Some(Omission::CombinedTranslations);
+        let asked = std::mem::take(&mut self.asked);
+        let (mine, others): (Vec<_>, Vec<_>) = asked.into_iter().partition(|asked| match asked {
+            Asked::Range(of, ..) | Asked::All(of, _) => *of == vmid,
+        });
+        self.asked = others;
+        for agent in self.agents(vmid) {
+            let tlb = &mut self.tlbs[agent];
+            for asked in &mine {
+                match *asked {
+                    Asked::Range(_, start, end, when) => {
+                        tlb.stage2
+                            .retain(|&(of, ipa, _), at| of != vmid || *at > when || ipa < start || ipa >= end);
+                        let size = |level: u32| 1 << walker::bits_below(level - 1);
+                        tlb.tables.retain(|&(of, level, base, _), at| {
+                            keep_tables || of != vmid || *at > when || base >= end || base + size(level) <= start
+                        });
+                    }
+                    Asked::All(_, when) => {
+                        tlb.stage2.retain(|&(of, ..), at| of != vmid || *at > when);
+                        tlb.tables.retain(|&(of, ..), at| of != vmid || *at > when);
+                    }
+                }
+            }
+            if !keep_combined {
+                tlb.combined.retain(|&(of, ..)| of != vmid);
+            }
+        }
+    }
+}
+
+impl Machine for Sim {
+    fn read_entry(&self, table: PhysAddr, index: usize) -> u64 {
+        self.0.borrow_mut().table(table.get())[index]
+    }
+
+    fn write_entry(&self, table: PhysAddr, index: usize, value: u64) {
+        let mut state = self.0.borrow_mut();
+        state.observe();
+        state.table(table.get())[index] = value;
+        if state.deciding.contains(&(table.get(), index)) {
+            state.observed = false;
+        }
+    }
+
+    fn fill_table(&self, table: PhysAddr, first: u64, step: u64) {
+        let mut state = self.0.borrow_mut();
+        state.observe();
+        let values = (0..512).map(|n: u64| first.wrapping_add(n.wrapping_mul(step)));
+        for (entry, value) in state.table(table.get()).iter_mut().zip(values) {
+            *entry = value;
+        }
+        state.observed = false;
+    }
+
+    fn publish(&self) {}
+
+    fn invalidate(&self, vmid: Vmid, range: PageRange<Ipa>) {
+        let mut state = self.0.borrow_mut();
+        state.observe();
+        if state.omission != Some(Omission::Invalidate) {
+            // What was put in by a walk of the tables as they are now is not stale.
+            let now = state.clock;
+            state.clock += 1;
+            state
+                .asked
+                .push(Asked::Range(vmid.get(), range.start().get(), range.end().get(), now));
+        }
+    }
+
+    fn invalidate_all(&self, vmid: Vmid) {
+        let mut state = self.0.borrow_mut();
+        state.observe();
+        if state.omission != Some(Omission::InvalidateAll) {
+            let now = state.clock;
+            state.clock += 1;
+            state.asked.push(Asked::All(vmid.get(), now));
+        }
+    }
+
+    fn sync(&self, vmid: Vmid) -> Result<(), SyncError> {
+        let mut state = self.0.borrow_mut();
+        state.syncs += 1;
+        state.observe();
+        if state.stuck.contains(&vmid.get()) {
+            // What was asked for got lost.
+            state.asked.clear();
+            return Err(SyncError);
+        }
+        if state.omission != Some(Omission::Sync) {
+            state.confirm(vmid.get());
+            state.observed = false;
+        }
+        Ok(())
+    }
+
+    fn scrub(&self, page: PhysAddr) {
+        let mut state = self.0.borrow_mut();
+        state.scrubs += 1;
+        if !state.lines.contains_key(&page.get()) {
+            return;
+        }
+        state.observe();
+        let omission = state.omission;
+        if let Some(line) = state.lines.get_mut(&page.get()) {
+            if omission != Some(Omission::Scrub) {
+                line.write(Value::Zero);
+            }
+            if omission != Some(Omission::CleanAfterScrub) {
+                line.clean();
+            }
+        }
+        state.observed = false;
+    }
+
+    fn copy(&self, to: PhysAddr, from: PhysAddr, len: usize) {
+        assert_eq!(
+            (to.page_offset(), from.page_offset(), len),
+            (0, 0, 4096),
+            "tests load whole pages"
+        );
+        let mut state = self.0.borrow_mut();
+        state.observe();
+        let omission = state.omission;
+        if let (Some(target), Some(line)) = (state.loading, state.lines.get_mut(&to.get())) {
+            line.write(Value::Loaded(target));
+            if omission != Some(Omission::CleanAfterCopy) {
+                line.clean();
+            }
+        }
+        state.observed = false;
+    }
+
+    fn settle(&self) {
+        let mut state = self.0.borrow_mut();
+        state.observe();
+        if state.omission != Some(Omission::InstructionCaches) {
+            state.lines.values_mut().for_each(Line::forget_fetched);
+        }
+        state.observed = false;
+    }
+}

@@ -1,0 +1,407 @@
+//! What each call must do, written as plainly as possible: per page who has it, per lease how far it is.
+
+use crate::cache::Principal;
+use leasehold_hyp_core::{Handle, OwnershipError as Error, PageState, SCRUB_STEP_PAGES, Step, VmId};
+use leasehold_memory_map::Ipa;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub const PAGE: u64 = 4096;
+
+/// What a page was made for at boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    Ram,
+    Device,
+    Hypervisor,
+    Nothing,
+}
+
+/// How far a lease is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// Pages left to scrub before it can be retrieved.
+    Lent(usize),
+    Retrieved(u64),
+    /// TLBs have not confirmed.
+    Unconfirmed,
+    /// Pages left to scrub.
+    Scrubbing(usize),
+    Clean,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    pub borrower: VmId,
+    pub pages: Vec<u64>,
+    pub phase: Phase,
+    pub ended: bool,
+    /// Where the borrower had it when it lost it without confirmation.
+    pub lingering: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Guest {
+    pub ending: bool,
+    pub pins: BTreeSet<u64>,
+    pub life: u32,
+}
+
+/// The model.
+#[derive(Clone)]
+pub struct Model {
+    pub made: fn(u64) -> Made,
+    pub limit: u64,
+    pub guest_limit: u64,
+    pub max_leases: usize,
+    pub max_guests: usize,
+    pub lent: BTreeMap<u64, Handle>,
+    pub leases: BTreeMap<Handle, Lease>,
+    pub guests: BTreeMap<VmId, Guest>,
+    pub host_pins: BTreeSet<u64>,
+    pub stuck: BTreeSet<VmId>,
+    pub lives: u32,
+}
+
+impl Model {
+    pub fn new(made: fn(u64) -> Made, limit: u64, max_leases: usize, max_guests: usize) -> Self {
+        Self {
+            made,
+            limit,
+            guest_limit: limit.min(1 << 39),
+            max_leases,
+            max_guests,
+            lent: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            guests: BTreeMap::new(),
+            host_pins: BTreeSet::new(),
+            stuck: BTreeSet::new(),
+            lives: 0,
+        }
+    }
+
+    pub fn principal(&self, vm: VmId) -> Principal {
+        let life = if vm == VmId::HOST { 0 } else { self.guests[&vm].life };
+        Principal {
+            vmid: vm.vmid().get(),
+            life,
+        }
+    }
+
+    fn live(&self, vm: VmId) -> Result<&Guest, Error> {
+        self.guests
+            .get(&vm)
+            .filter(|guest| !guest.ending)
+            .ok_or(Error::NoSuchVm(vm))
+    }
+
+    pub fn create(&mut self, vm: VmId) -> Result<(), Error> {
+        if vm.slot().is_none_or(|slot| slot >= self.max_guests) {
+            return Err(Error::NoSuchVm(vm));
+        }
+        if self.guests.contains_key(&vm) {
+            return Err(Error::VmExists(vm));
+        }
+        self.lives += 1;
+        self.guests.insert(
+            vm,
+            Guest {
+                life: self.lives,
+                ..Guest::default()
+            },
+        );
+        Ok(())
+    }
+
+    /// The pages that a lend takes, in order.
+    pub fn lend(&self, lender: VmId, borrower: VmId, ranges: &[(u64, u32)]) -> Result<Vec<u64>, Error> {
+        if lender != VmId::HOST {
+            return Err(Error::Denied(lender));
+        }
+        self.live(borrower)?;
+        if self.leases.len() == self.max_leases {
+            return Err(Error::TooManyLeases(self.max_leases));
+        }
+        let mut pages = Vec::new();
+        for &(address, count) in ranges {
+            let end = address
+                .checked_add(u64::from(count) * PAGE)
+                .filter(|end| *end <= self.limit);
+            if count == 0 || !address.is_multiple_of(PAGE) || end.is_none() {
+                return Err(Error::InvalidRange {
+                    address,
+                    pages: u64::from(count),
+                });
+            }
+            if pages.len() as u64 + u64::from(count) > 1 << 18 {
+                return Err(Error::TooManyPages(1 << 18));
+            }
+            let range: Vec<u64> = (0..u64::from(count)).map(|n| address + n * PAGE).collect();
+            if let Some(pinned) = self.host_pins.iter().find(|pin| range.contains(pin)) {
+                return Err(Error::Pinned(Ipa::new(*pinned)));
+            }
+            for page in range {
+                let at = Ipa::new(page);
+                match (self.made)(page) {
+                    Made::Hypervisor => return Err(Error::Hypervisor(at)),
+                    Made::Device => return Err(Error::Device(at)),
+                    Made::Nothing => return Err(Error::NotOwner(at)),
+                    Made::Ram if self.lent.contains_key(&page) => return Err(Error::NotOwner(at)),
+                    Made::Ram if pages.contains(&page) => return Err(Error::Overlap(at)),
+                    Made::Ram => pages.push(page),
+                }
+            }
+        }
+        if pages.is_empty() {
+            return Err(Error::NoRanges);
+        }
+        if self.stuck.contains(&VmId::HOST) {
+            Err(Error::TimedOut(VmId::HOST))
+        } else {
+            Ok(pages)
+        }
+    }
+
+    /// Records a lend that was done.
+    pub fn lent(&mut self, handle: Handle, borrower: VmId, pages: Vec<u64>) {
+        assert_eq!(handle.raw() >> 63, 1);
+        self.lent.extend(pages.iter().map(|page| (*page, handle)));
+        let phase = Phase::Lent(pages.len());
+        let lease = Lease {
+            borrower,
+            pages,
+            phase,
+            ended: false,
+            lingering: false,
+        };
+        assert!(
+            self.leases.insert(handle, lease).is_none(),
+            "a handle is not used twice"
+        );
+    }
+
+    fn cleanse(&mut self, handle: Handle) -> Result<Step, Error> {
+        let lease = self.leases.get_mut(&handle).expect("found before");
+        if lease.phase == Phase::Unconfirmed {
+            if self.stuck.contains(&lease.borrower) {
+                return Err(Error::TimedOut(lease.borrower));
+            }
+            lease.lingering = false;
+            lease.phase = Phase::Scrubbing(lease.pages.len());
+        }
+        let (Phase::Lent(left) | Phase::Scrubbing(left)) = &mut lease.phase else {
+            return Ok(Step::Done);
+        };
+        *left = left.saturating_sub(SCRUB_STEP_PAGES);
+        if *left > 0 {
+            return Ok(Step::Again);
+        }
+        lease.phase = Phase::Clean;
+        Ok(Step::Done)
+    }
+
+    pub fn retrieve(&mut self, by: VmId, handle: Handle, ipa: u64) -> Result<Step, Error> {
+        let lease = self.leases.get(&handle).ok_or(Error::NoSuchLease(handle))?;
+        if lease.borrower != by || lease.ended {
+            return Err(Error::NotParty(by));
+        }
+        if matches!(lease.phase, Phase::Retrieved(_)) {
+            return Err(Error::WrongState(handle));
+        }
+        self.live(by)?;
+        let count = lease.pages.len() as u64;
+        let end = ipa.checked_add(count * PAGE).filter(|end| *end <= self.guest_limit);
+        if !ipa.is_multiple_of(PAGE) || end.is_none() {
+            return Err(Error::InvalidRange {
+                address: ipa,
+                pages: count,
+            });
+        }
+        let map = self.guest_map(by);
+        let taken = (0..count).map(|n| ipa + n * PAGE).find(|page| map.contains_key(page));
+        if let Some(page) = taken {
+            return Err(Error::Occupied(Ipa::new(page)));
+        }
+        if self.cleanse(handle)? == Step::Done {
+            self.leases.get_mut(&handle).expect("found before").phase = Phase::Retrieved(ipa);
+            return Ok(Step::Done);
+        }
+        Ok(Step::Again)
+    }
+
+    fn withdraw(&mut self, handle: Handle) -> Result<(), Error> {
+        let lease = self.leases.get_mut(&handle).expect("found before");
+        if self.stuck.contains(&lease.borrower) {
+            lease.phase = Phase::Unconfirmed;
+            lease.lingering = true;
+            return Err(Error::TimedOut(lease.borrower));
+        }
+        lease.phase = Phase::Scrubbing(lease.pages.len());
+        Ok(())
+    }
+
+    pub fn relinquish(&mut self, by: VmId, handle: Handle) -> Result<Step, Error> {
+        let lease = self.leases.get(&handle).ok_or(Error::NoSuchLease(handle))?;
+        if lease.borrower != by || lease.ended {
+            return Err(Error::NotParty(by));
+        }
+        match lease.phase {
+            Phase::Lent(_) | Phase::Clean => return Err(Error::WrongState(handle)),
+            Phase::Retrieved(ipa) => {
+                let end = ipa + lease.pages.len() as u64 * PAGE;
+                if let Some(pin) = self.guests[&by].pins.range(ipa..end).next() {
+                    return Err(Error::Pinned(Ipa::new(*pin)));
+                }
+                self.withdraw(handle)?;
+            }
+            Phase::Unconfirmed | Phase::Scrubbing(_) => {}
+        }
+        self.cleanse(handle)
+    }
+
+    pub fn reclaim(&mut self, by: VmId, handle: Handle) -> Result<Step, Error> {
+        let lease = self.leases.get(&handle).ok_or(Error::NoSuchLease(handle))?;
+        if by != VmId::HOST {
+            return Err(Error::NotParty(by));
+        }
+        let phase = lease.phase;
+        if matches!(phase, Phase::Retrieved(_)) {
+            return Err(Error::WrongState(handle));
+        }
+        let dirty = matches!(phase, Phase::Unconfirmed | Phase::Scrubbing(_));
+        if dirty && self.cleanse(handle)? == Step::Again {
+            return Ok(Step::Again);
+        }
+        self.leases.remove(&handle);
+        self.lent.retain(|_, of| *of != handle);
+        Ok(Step::Done)
+    }
+
+    /// `choice` is the lease that the call takes care of, if there is one left.
+    pub fn destroy(&mut self, vm: VmId, choice: Option<Handle>) -> Result<Step, Error> {
+        let guest = self.guests.get_mut(&vm).ok_or(Error::NoSuchVm(vm))?;
+        guest.ending = true;
+        guest.pins.clear();
+        let Some(handle) = choice else {
+            if self.stuck.contains(&vm) {
+                return Err(Error::TimedOut(vm));
+            }
+            self.guests.remove(&vm);
+            return Ok(Step::Done);
+        };
+        let untouched = match self.leases[&handle].phase {
+            Phase::Retrieved(_) => {
+                self.withdraw(handle)?;
+                false
+            }
+            Phase::Lent(_) => true,
+            _ => false,
+        };
+        if untouched || self.cleanse(handle)? == Step::Done {
+            self.leases.get_mut(&handle).expect("chosen among these").ended = true;
+        }
+        Ok(Step::Again)
+    }
+
+    /// The leases that a VM has not been relieved of.
+    pub fn leases_of(&self, vm: VmId) -> Vec<Handle> {
+        let of = |(handle, lease): (&Handle, &Lease)| (lease.borrower == vm && !lease.ended).then_some(*handle);
+        self.leases.iter().filter_map(of).collect()
+    }
+
+    /// IPA to PA of all that a guest has.
+    pub fn guest_map(&self, vm: VmId) -> BTreeMap<u64, u64> {
+        let mut map = BTreeMap::new();
+        for lease in self.leases.values().filter(|lease| lease.borrower == vm) {
+            if let Phase::Retrieved(ipa) = lease.phase {
+                map.extend(
+                    lease
+                        .pages
+                        .iter()
+                        .enumerate()
+                        .map(|(n, page)| (ipa + n as u64 * PAGE, *page)),
+                );
+            }
+        }
+        map
+    }
+
+    /// Who may reach a page of RAM: its holder, and whoever had it and may still have a translation.
+    pub fn holders(&self, page: u64) -> BTreeSet<VmId> {
+        let Some(handle) = self.lent.get(&page) else {
+            return BTreeSet::from([VmId::HOST]);
+        };
+        let lease = &self.leases[handle];
+        let has = matches!(lease.phase, Phase::Retrieved(_)) || lease.lingering;
+        if has {
+            BTreeSet::from([lease.borrower])
+        } else {
+            BTreeSet::new()
+        }
+    }
+
+    /// What the host is to be told about a page.
+    pub fn page_state(&self, page: u64) -> PageState {
+        if let Some(handle) = self.lent.get(&page) {
+            let (handle, lease) = (*handle, &self.leases[handle]);
+            let borrower = lease.borrower;
+            return match lease.phase {
+                Phase::Unconfirmed | Phase::Scrubbing(_) => PageState::InTransit { handle, borrower },
+                _ => PageState::Lent { handle, borrower },
+            };
+        }
+        match (self.made)(page) {
+            Made::Ram => PageState::Owned,
+            Made::Device => PageState::Device,
+            Made::Hypervisor => PageState::Hypervisor,
+            Made::Nothing => PageState::Unmapped,
+        }
+    }
+
+    pub fn translate(&self, vm: VmId, ipa: u64) -> Result<u64, Error> {
+        let at = Ipa::new(ipa);
+        if vm == VmId::HOST {
+            return match self.page_state(ipa & !0xfff) {
+                PageState::Owned => Ok(ipa),
+                PageState::Device => Err(Error::Device(at)),
+                PageState::Hypervisor => Err(Error::Hypervisor(at)),
+                _ => Err(Error::NotOwner(at)),
+            };
+        }
+        self.live(vm)?;
+        let page = self.guest_map(vm).get(&(ipa & !0xfff)).copied();
+        page.map(|page| page + (ipa & 0xfff)).ok_or(Error::NotOwner(at))
+    }
+
+    pub fn pin(&mut self, vm: VmId, ipa: u64) -> Result<u64, Error> {
+        if !ipa.is_multiple_of(PAGE) {
+            return Err(Error::InvalidRange { address: ipa, pages: 1 });
+        }
+        let address = self.translate(vm, ipa)?;
+        let pins = match self.guests.get_mut(&vm) {
+            Some(guest) => &mut guest.pins,
+            None => &mut self.host_pins,
+        };
+        if pins.contains(&ipa) {
+            return Err(Error::Pinned(Ipa::new(ipa)));
+        }
+        if pins.len() == leasehold_hyp_core::PINS_PER_VM {
+            return Err(Error::TooManyPins(pins.len()));
+        }
+        pins.insert(ipa);
+        Ok(address)
+    }
+
+    pub fn unpin(&mut self, vm: VmId, ipa: u64) -> Result<(), Error> {
+        let pins = if vm == VmId::HOST {
+            &mut self.host_pins
+        } else {
+            self.live(vm)?;
+            &mut self.guests.get_mut(&vm).expect("just found").pins
+        };
+        if pins.remove(&ipa) {
+            Ok(())
+        } else {
+            Err(Error::NotOwner(Ipa::new(ipa)))
+        }
+    }
+}

@@ -1,0 +1,582 @@
+//! The real thing and the model side by side on a machine, and all that must hold after every call.
+
+use crate::cache::{Principal, Value};
+use crate::machine::{Omission, Sim};
+use crate::model::{Made, Model, PAGE, Phase};
+use crate::walker::{self, Leaf};
+use leasehold_hal::{MemoryAttributes, Stage2Geometry};
+use leasehold_hyp_core::{
+    Constituent, Handle, HostMap, Layout, LeaseState, Ownership, OwnershipError as Error, Step, VmId,
+};
+use leasehold_memory_map::{AddrRange, Address, Ipa, PageRange, PhysAddr, PhysRange};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub const LEASES: usize = 4;
+pub const GUESTS: usize = 2;
+
+/// Four 2 MiB blocks: two that are RAM all over, one whose second half has the hypervisor, one that ends early.
+pub const RAM: u64 = 0x4000_0000;
+pub const RAM_END: u64 = 0x407f_d000;
+pub const HYPERVISOR: u64 = 0x4050_0000;
+pub const HYPERVISOR_END: u64 = 0x4060_0000;
+/// Not aligned to the root's size on purpose.
+const POOL: u64 = 0x4050_1000;
+/// As many as no test uses up by the way.
+const POOL_PAGES: u64 = 64;
+pub const BLOCK: u64 = 0x20_0000;
+pub const UART: u64 = 0x0900_0000;
+pub const WINDOW: u64 = 0x0a00_0000;
+
+/// RAM leaves, as the Arm ARM's figures have them: Write-Back, Inner Shareable, read-write, AF, executable.
+const RAM_BLOCK: u64 = 0x7fd;
+const RAM_PAGE: u64 = 0x7ff;
+/// Device leaves: Non-cacheable (stage 1 decides), Outer Shareable, read-write, AF, XN.
+const DEVICE_BLOCK: u64 = 0x40_0000_0000_06d5;
+const DEVICE_PAGE: u64 = 0x40_0000_0000_06d7;
+
+pub fn made(page: u64) -> Made {
+    match page {
+        HYPERVISOR..HYPERVISOR_END => Made::Hypervisor,
+        RAM..RAM_END => Made::Ram,
+        UART..0x0900_1000 => Made::Device,
+        WINDOW..0x0a20_0000 => Made::Device,
+        _ => Made::Nothing,
+    }
+}
+
+/// Pages where something is different from its neighbour.
+pub const EDGES: [u64; 20] = [
+    RAM,
+    RAM + PAGE,
+    RAM + 2 * PAGE,
+    RAM + 64 * PAGE,
+    RAM + BLOCK - PAGE,
+    RAM + BLOCK,
+    RAM + BLOCK + PAGE,
+    RAM + BLOCK + 65 * PAGE,
+    RAM + 2 * BLOCK - PAGE,
+    RAM + 2 * BLOCK,
+    HYPERVISOR - PAGE,
+    HYPERVISOR,
+    POOL,
+    HYPERVISOR_END - PAGE,
+    HYPERVISOR_END,
+    RAM_END - PAGE,
+    RAM_END,
+    UART,
+    UART + PAGE,
+    WINDOW,
+];
+
+/// Where guests put what they retrieve: block-aligned and not, side by side and overlapping.
+pub const GUEST_IPAS: [u64; 6] = [
+    0x4000_0000,
+    0x4000_1000,
+    0x4020_0000,
+    0x4020_1000,
+    0x8000_0000,
+    0x7f_c000_0000,
+];
+
+/// What somebody does.
+#[derive(Clone, Debug)]
+pub enum Call {
+    Create(VmId),
+    /// The VM runs from now on, on every CPU.
+    Start(VmId),
+    Destroy(VmId),
+    Lend {
+        by: VmId,
+        to: VmId,
+        ranges: Vec<(u64, u32)>,
+    },
+    /// Leases are named by their place in the list of all that ever were.
+    Retrieve {
+        by: VmId,
+        lease: usize,
+        ipa: u64,
+    },
+    Relinquish {
+        by: VmId,
+        lease: usize,
+    },
+    Reclaim {
+        by: VmId,
+        lease: usize,
+    },
+    Pin {
+        by: VmId,
+        ipa: u64,
+    },
+    Unpin {
+        by: VmId,
+        ipa: u64,
+    },
+    Load {
+        guest: VmId,
+        to: u64,
+        from: u64,
+    },
+    /// Waits for the VM's TLBs run out, or not.
+    Stick {
+        vm: VmId,
+        stuck: bool,
+    },
+}
+
+/// What must not be, or did not happen.
+pub type Violation = String;
+
+macro_rules! ensure {
+    ($condition:expr, $($message:tt)*) => {
+        if !$condition {
+            return Err(format!($($message)*));
+        }
+    };
+}
+
+/// Everything.
+pub struct World {
+    pub sim: Sim,
+    pub real: Ownership<LEASES, GUESTS>,
+    pub model: Model,
+    /// Every handle there ever was, and one that never was.
+    pub handles: Vec<Handle>,
+    /// VMs that run or have run.
+    ran: BTreeSet<VmId>,
+    config: Config,
+    /// As of the last call, unless that was replayed.
+    now: Option<Tables>,
+}
+
+/// The contents of all tables by address, and how many tables are left.
+pub type Tables = (BTreeMap<u64, Vec<u64>>, u32);
+
+fn phys(start: u64, end: u64) -> PhysRange {
+    AddrRange::new(PhysAddr::new(start), end - start).unwrap()
+}
+
+/// How a world is made.
+#[derive(Clone)]
+pub struct Config {
+    pub layout: Layout,
+    pub omission: Option<Omission>,
+    pub ipa_bits: u8,
+    pub pool_pages: u64,
+    /// The pages that are looked at.
+    pub pages: Vec<u64>,
+    /// The guests' addresses that are looked at.
+    pub guest_pages: Vec<u64>,
+}
+
+impl Config {
+    pub fn new(layout: Layout) -> Self {
+        Self {
+            layout,
+            omission: None,
+            ipa_bits: 40,
+            pool_pages: POOL_PAGES,
+            pages: EDGES.to_vec(),
+            guest_pages: guest_pages(),
+        }
+    }
+}
+
+impl World {
+    pub fn new(layout: Layout) -> Self {
+        Self::with(Config::new(layout)).unwrap()
+    }
+
+    /// A machine that has booted: the host runs.
+    pub fn with(config: Config) -> Result<Self, Error> {
+        let pool = PageRange::new(PhysAddr::new(POOL), config.pool_pages).unwrap();
+        let sim = Sim::new(POOL..pool.end().get(), config.omission);
+        let mut real = Ownership::new();
+        let map = HostMap {
+            pool,
+            geometry: Stage2Geometry::new(config.ipa_bits, MemoryAttributes::Combine).unwrap(),
+            layout: config.layout,
+            ram: &[phys(RAM, RAM + BLOCK + PAGE), phys(RAM + BLOCK + PAGE, RAM_END)],
+            devices: &[phys(UART, UART + PAGE), phys(WINDOW, WINDOW + BLOCK)],
+            hypervisor: &[phys(HYPERVISOR, HYPERVISOR_END)],
+        };
+        real.init_host(&sim, &map)?;
+        let host = Principal { vmid: 1, life: 0 };
+        for page in config.pages.iter().filter(|page| made(**page) == Made::Ram) {
+            sim.follow(*page, Value::Secret(host));
+        }
+        sim.watch(1, config.pages.clone());
+        sim.run(host, real.host_root().get());
+        Ok(Self {
+            sim,
+            real,
+            model: Model::new(made, 1 << config.ipa_bits, LEASES, GUESTS),
+            handles: vec![Handle::from_raw(0x1234)],
+            ran: BTreeSet::from([VmId::HOST]),
+            config,
+            now: None,
+        })
+    }
+
+    /// Makes a call on both sides and looks at nothing.
+    pub fn replay(&mut self, call: &Call) {
+        _ = self.both(call);
+        self.now = None;
+    }
+
+    /// Makes a call on both sides, compares what they say, and checks everything.
+    pub fn call(&mut self, call: &Call) -> Result<Outcome, Violation> {
+        let before = self.now.take().unwrap_or_else(|| self.tables());
+        let model_before = self.model.clone();
+        let (real, mut model) = self.both(call);
+        if real == Err(Error::NoMemory) && self.config.pool_pages < POOL_PAGES {
+            self.model = model_before;
+            self.nothing_retrieved(call)?;
+            model = real;
+        }
+        ensure!(same(&real, &model), "{call:x?}: {real:x?}, should be {model:x?}");
+        let changes_on_error = matches!(call, Call::Relinquish { .. } | Call::Reclaim { .. } | Call::Destroy(_));
+        let after = self.tables();
+        if real.is_err() && !changes_on_error {
+            ensure!(
+                after.0 == before.0,
+                "{call:x?} was refused with {real:x?} but changed a table"
+            );
+            let kept = self.model.stuck.contains(&VmId::HOST);
+            ensure!(
+                after.1 == before.1 || kept,
+                "{call:x?} was refused but {} tables became {}",
+                before.1,
+                after.1
+            );
+        }
+        let unchanged = real.is_err() && after == before;
+        self.now = Some(after);
+        self.check(unchanged)
+            .map_err(|violation| format!("after {call:x?} -> {real:x?}: {violation}"))?;
+        Ok(real)
+    }
+
+    fn both(&mut self, call: &Call) -> (Outcome, Outcome) {
+        let (sim, real, model) = (&self.sim, &mut self.real, &mut self.model);
+        let done = |step: Step| {
+            if step == Step::Done {
+                Answer::Done
+            } else {
+                Answer::Again
+            }
+        };
+        match call {
+            Call::Create(vm) => {
+                let outcome = real.create_vm(sim, *vm);
+                sim.watch(vm.vmid().get(), self.config.guest_pages.clone());
+                (outcome.map(|()| Answer::Done), model.create(*vm).map(|()| Answer::Done))
+            }
+            Call::Start(vm) => {
+                if let Ok(root) = real.guest_root(*vm) {
+                    // What the call that starts a guest does.
+                    leasehold_hyp_core::Machine::settle(sim);
+                    sim.run(model.principal(*vm), root.get());
+                    self.ran.insert(*vm);
+                }
+                (Ok(Answer::Done), Ok(Answer::Done))
+            }
+            Call::Destroy(vm) => {
+                if *vm != VmId::HOST {
+                    sim.halt(vm.vmid().get());
+                }
+                let choice = model
+                    .leases_of(*vm)
+                    .into_iter()
+                    .min_by_key(|handle| handle.raw() & 0xff);
+                let outcome = real.destroy_vm(sim, *vm).map(done);
+                if outcome == Ok(Answer::Done) {
+                    self.ran.remove(vm);
+                }
+                (outcome, model.destroy(*vm, choice).map(done))
+            }
+            Call::Lend { by, to, ranges } => {
+                let constituents = ranges.iter().map(|&(address, pages)| Constituent { address, pages });
+                let outcome = real.lend(sim, *by, *to, constituents);
+                let expected = model.lend(*by, *to, ranges);
+                if let (Ok(handle), Ok(pages)) = (outcome, &expected) {
+                    model.lent(handle, *to, pages.clone());
+                    self.handles.push(handle);
+                }
+                (outcome.map(|_| Answer::Done), expected.map(|_| Answer::Done))
+            }
+            Call::Retrieve { by, lease, ipa } => {
+                let handle = self.handles[lease % self.handles.len()];
+                let outcome = real.retrieve(sim, *by, handle, Ipa::new(*ipa));
+                (outcome.map(done), model.retrieve(*by, handle, *ipa).map(done))
+            }
+            Call::Relinquish { by, lease } => {
+                let handle = self.handles[lease % self.handles.len()];
+                (
+                    real.relinquish(sim, *by, handle).map(done),
+                    model.relinquish(*by, handle).map(done),
+                )
+            }
+            Call::Reclaim { by, lease } => {
+                let handle = self.handles[lease % self.handles.len()];
+                (
+                    real.reclaim(sim, *by, handle).map(done),
+                    model.reclaim(*by, handle).map(done),
+                )
+            }
+            Call::Pin { by, ipa } => {
+                let outcome = real.pin(sim, *by, Ipa::new(*ipa));
+                let at = |address| Answer::At(address);
+                (outcome.map(|address| at(address.get())), model.pin(*by, *ipa).map(at))
+            }
+            Call::Unpin { by, ipa } => {
+                let outcome = real.unpin(*by, Ipa::new(*ipa));
+                (
+                    outcome.map(|()| Answer::Done),
+                    model.unpin(*by, *ipa).map(|()| Answer::Done),
+                )
+            }
+            Call::Load { guest, to, from } => {
+                if model.guests.contains_key(guest) {
+                    sim.loading(model.principal(*guest));
+                }
+                let outcome = real.load(sim, *guest, Ipa::new(*to), Ipa::new(*from), PAGE);
+                let unaligned = [*to, *from].into_iter().find(|address| !address.is_multiple_of(PAGE));
+                let expected = if let Some(address) = unaligned {
+                    Err(Error::InvalidRange { address, pages: 1 })
+                } else if *guest == VmId::HOST {
+                    Err(Error::NoSuchVm(*guest))
+                } else {
+                    model
+                        .translate(*guest, *to)
+                        .and_then(|_| model.translate(VmId::HOST, *from))
+                };
+                (outcome.map(|()| Answer::Done), expected.map(|_| Answer::Done))
+            }
+            Call::Stick { vm, stuck } => {
+                sim.stick(vm.vmid().get(), *stuck);
+                if *stuck {
+                    model.stuck.insert(*vm)
+                } else {
+                    model.stuck.remove(vm)
+                };
+                (Ok(Answer::Done), Ok(Answer::Done))
+            }
+        }
+    }
+
+    /// The pool was empty: a lease that was to be retrieved may have been scrubbed, and may have to be once more.
+    fn nothing_retrieved(&mut self, call: &Call) -> Result<(), Violation> {
+        if let Call::Retrieve { lease, .. } = call {
+            let handle = self.handles[lease % self.handles.len()];
+            let state = self.real.lease(handle).map_err(|error| format!("{error:?}"))?.state;
+            let lease = self.model.leases.get_mut(&handle).ok_or("no such lease")?;
+            lease.phase = match state {
+                LeaseState::Lent => Phase::Clean,
+                LeaseState::InTransit => Phase::Scrubbing(lease.pages.len()),
+                _ => return Err(format!("{call:x?} failed, and left {state:x?}")),
+            };
+        }
+        Ok(())
+    }
+
+    /// All that must hold between calls. Tables that have not changed were looked at before.
+    fn check(&self, unchanged: bool) -> Result<(), Violation> {
+        if !unchanged {
+            self.check_tables()?;
+        }
+        self.check_tlbs()?;
+        self.check_contents()?;
+        for &page in &self.config.pages {
+            let (real, model) = (
+                self.real.host_page_state(&self.sim, Ipa::new(page + 8)),
+                self.model.page_state(page),
+            );
+            ensure!(real == model, "{page:#x} is {real:x?}, should be {model:x?}");
+        }
+        Ok(())
+    }
+
+    fn bits(&self) -> u32 {
+        u32::from(self.config.ipa_bits)
+    }
+
+    fn walk(&self, root: u64, bits: u32) -> (Vec<Leaf>, Vec<u64>) {
+        walker::walk_all(&|table, index| self.sim.entry(table, index), root, bits)
+    }
+
+    /// Walks every table: the maps are the model's, entries are as they should be, and no page is in two maps.
+    fn check_tables(&self) -> Result<(), Violation> {
+        let (leaves, mut tables) = self.walk(self.real.host_root().get(), self.bits());
+        let mut host = Vec::new();
+        for leaf in leaves {
+            ensure!(leaf.ipa == leaf.pa, "{leaf:x?} is no identity");
+            let kind = (made(leaf.pa), leaf.size == PAGE);
+            let attributes = match kind {
+                (Made::Device, true) => DEVICE_PAGE,
+                (Made::Device, false) => DEVICE_BLOCK,
+                (_, true) => RAM_PAGE,
+                (_, false) => RAM_BLOCK,
+            };
+            ensure!(leaf.attributes == attributes, "{leaf:x?} should have {attributes:#x}");
+            host.extend((0..leaf.size / PAGE).map(|n| leaf.pa + n * PAGE));
+        }
+        let windows = [(UART, UART + PAGE), (WINDOW, WINDOW + BLOCK), (RAM, RAM_END)];
+        let all = windows
+            .into_iter()
+            .flat_map(|(start, end)| (start..end).step_by(PAGE as usize));
+        let own = |page: &u64| made(*page) != Made::Hypervisor && !self.model.lent.contains_key(page);
+        ensure!(
+            host == all.filter(own).collect::<Vec<_>>(),
+            "the host's map is not what it owns"
+        );
+        let mut seen = BTreeSet::new();
+        for vm in self.model.guests.keys() {
+            let root = self.real.guest_root(*vm).map_err(|error| format!("{error:?}"))?;
+            let (leaves, more) = self.walk(root.get(), self.bits().min(39));
+            tables.extend(more);
+            let mut map = BTreeMap::new();
+            for leaf in leaves {
+                let attributes = if leaf.size == PAGE { RAM_PAGE } else { RAM_BLOCK };
+                ensure!(leaf.attributes == attributes, "{leaf:x?} should have {attributes:#x}");
+                map.extend((0..leaf.size / PAGE).map(|n| (leaf.ipa + n * PAGE, leaf.pa + n * PAGE)));
+            }
+            ensure!(map == self.model.guest_map(*vm), "the map of {vm:?} is not what it has");
+            for page in map.into_values() {
+                ensure!(made(page) == Made::Ram, "{vm:?} reaches {page:#x}");
+                let elsewhere = host.binary_search(&page).is_ok() || !seen.insert(page);
+                ensure!(!elsewhere, "{page:#x} is in two maps");
+            }
+        }
+        let distinct: BTreeSet<_> = tables.iter().collect();
+        ensure!(distinct.len() == tables.len(), "a table is in two trees");
+        Ok(())
+    }
+
+    /// No TLB leads anyone to what is not theirs.
+    fn check_tlbs(&self) -> Result<(), Violation> {
+        for (vmid, page) in self.sim.reach() {
+            let vm = VmId::from_endpoint(u16::from(vmid)).ok_or("a VMID of no VM")?;
+            let allowed = match made(page) {
+                Made::Ram => self.model.holders(page).contains(&vm),
+                Made::Device => vm == VmId::HOST,
+                Made::Hypervisor | Made::Nothing => false,
+            };
+            ensure!(
+                allowed,
+                "a TLB leads {vm:?} to {page:#x}, which is {:x?}",
+                self.model.page_state(page)
+            );
+        }
+        Ok(())
+    }
+
+    /// Nobody sees another's bytes, and who has not run sees just what was put there for it.
+    fn check_contents(&self) -> Result<(), Violation> {
+        for &page in &self.config.pages {
+            let Some(line) = self.sim.line(page) else { continue };
+            let lease = self.model.lent.get(&page).map(|handle| &self.model.leases[handle]);
+            let holder = match lease {
+                None => VmId::HOST,
+                Some(lease) if matches!(lease.phase, Phase::Retrieved(_)) => lease.borrower,
+                Some(lease) => {
+                    let clean = lease.phase != Phase::Clean || line.reads() == BTreeSet::from([Value::Zero]);
+                    ensure!(clean, "{page:#x} is given back with {line:?}");
+                    continue;
+                }
+            };
+            let me = self.model.principal(holder);
+            for value in line.visible() {
+                let mine = match value {
+                    Value::Zero => true,
+                    Value::Secret(by) => by == me,
+                    Value::Loaded(target) => target == me,
+                };
+                ensure!(mine, "{holder:?} sees {value:?} at {page:#x}");
+            }
+            let certain = self.ran.contains(&holder) || line.reads().len() == 1;
+            ensure!(
+                certain,
+                "{holder:?} has not run, but what it will read at {page:#x} is not certain: {line:?}"
+            );
+        }
+        Ok(())
+    }
+
+    /// What all trees consist of, and how many tables are left.
+    pub fn tables(&self) -> Tables {
+        let (_, mut tables) = self.walk(self.real.host_root().get(), self.bits());
+        for vm in self.model.guests.keys() {
+            if let Ok(root) = self.real.guest_root(*vm) {
+                tables.extend(self.walk(root.get(), self.bits().min(39)).1);
+            }
+        }
+        let contents = tables.into_iter().map(|table| (table, self.sim.table(table)));
+        (contents.collect(), self.real.free_tables())
+    }
+
+    /// Ends everything in the ordinary way: all is as it was at boot.
+    pub fn wind_up(&mut self) -> Result<(), Violation> {
+        for vm in [VmId::HOST].into_iter().chain((0..GUESTS).filter_map(VmId::guest)) {
+            _ = self.call(&Call::Stick { vm, stuck: false })?;
+        }
+        for vm in self.model.guests.keys().copied().collect::<Vec<_>>() {
+            while self.call(&Call::Destroy(vm))? == Ok(Answer::Again) {}
+        }
+        for lease in 0..self.handles.len() {
+            while self.call(&Call::Reclaim { by: VmId::HOST, lease })? == Ok(Answer::Again) {}
+        }
+        ensure!(
+            self.model.leases.is_empty() && self.model.lent.is_empty(),
+            "a lease is left"
+        );
+        for ipa in self.model.host_pins.clone() {
+            _ = self.call(&Call::Unpin { by: VmId::HOST, ipa })?;
+        }
+        // One more of each, so that nothing waits for a confirmation any more.
+        let vm = VmId::guest(0).unwrap();
+        _ = self.call(&Call::Create(vm))?;
+        let page = Call::Lend {
+            by: VmId::HOST,
+            to: vm,
+            ranges: vec![(RAM, 1)],
+        };
+        ensure!(self.call(&page)? == Ok(Answer::Done), "a page cannot be lent");
+        _ = self.call(&Call::Reclaim {
+            by: VmId::HOST,
+            lease: self.handles.len() - 1,
+        })?;
+        _ = self.call(&Call::Destroy(vm))?;
+        let boot = Self::with(self.config.clone())
+            .map_err(|error| format!("{error:?}"))?
+            .tables();
+        let end = self.tables();
+        ensure!(end.1 == boot.1, "{} tables were left at boot, {} now", boot.1, end.1);
+        ensure!(end.0 == boot.0, "tables are not as they were at boot");
+        Ok(())
+    }
+}
+
+/// What a call says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Done,
+    Again,
+    At(u64),
+}
+
+/// How a call ends.
+pub type Outcome = Result<Answer, Error>;
+
+/// Which of several pinned pages is named does not matter.
+fn same(real: &Outcome, model: &Outcome) -> bool {
+    matches!((real, model), (Err(Error::Pinned(_)), Err(Error::Pinned(_)))) || real == model
+}
+
+fn guest_pages() -> Vec<u64> {
+    let around = |ipa: u64| [ipa, ipa + PAGE, ipa + 64 * PAGE, ipa + BLOCK - PAGE];
+    let mut pages: Vec<u64> = GUEST_IPAS.into_iter().flat_map(around).collect();
+    pages.sort_unstable();
+    pages.dedup();
+    pages
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Fault records: who touched what was lent, and how. */
+#include "driver.h"
+
+#include <linux/errno.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/uaccess.h>
+
+static int fault_take(struct leasehold_fault *fault, u64 *lost)
+{
+	struct arm_smccc_1_2_regs regs = { .a0 = LH_FAULT_READ };
+	int error = lh_call(&regs);
+
+	if (error)
+		return error;
+	*lost += regs.a1;
+	*fault = (struct leasehold_fault) {
+		.access = regs.a2,
+		.ipa = regs.a3,
+		.va = regs.a4,
+		.pc = regs.a5,
+		.esr = regs.a6,
+		.borrower = regs.a7,
+		.mechanism = regs.a8,
+		.cpu = regs.a9,
+		.counter = regs.a10,
+	};
+	return 0;
+}
+
+/**
+ * lh_faults - take fault records, oldest first, until there are no more
+ * @faults: room for them, and how many there were
+ *
+ * Return: 0 or an error. A record that cannot be copied out is gone.
+ */
+int lh_faults(struct leasehold_faults *faults)
+{
+	struct leasehold_fault __user *to = u64_to_user_ptr(faults->records);
+	u32 n;
+
+	if (faults->reserved)
+		return -EINVAL;
+	faults->count = 0;
+	faults->lost = 0;
+	for (n = 0; n < faults->capacity; n++) {
+		struct leasehold_fault fault;
+		int error;
+
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		error = fault_take(&fault, &faults->lost);
+		if (error == -ENODATA)
+			break;
+		if (error)
+			return error;
+		if (copy_to_user(to + n, &fault, sizeof(fault)))
+			return -EFAULT;
+		faults->count++;
+		cond_resched();
+	}
+	return 0;
+}

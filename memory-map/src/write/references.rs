@@ -1,0 +1,210 @@
+//! What the host's tree must not point at: the nodes that EL2 keeps.
+
+use super::WriteError;
+use super::host::Kept;
+use crate::tree::value::{self, words};
+use crate::tree::walk::{Node, Step, Walk};
+use crate::tree::{Module, NodeName};
+use heapless::Vec;
+use leasehold_fdt::{Fdt, Property};
+
+/// How many nodes may be kept, not counting the nodes in them.
+const MAX_KEPT: usize = 16;
+/// How many of the kept nodes, and of the nodes in them, may have a phandle.
+const MAX_PROVIDERS: usize = 32;
+/// How long the path of a kept node may be, in bytes. The longest path in Linux 6.12's Qualcomm trees has 91.
+const MAX_PATH: usize = 159;
+
+/// A node with a phandle that the host does not see.
+struct Provider {
+    phandle: u32,
+    /// How many cells follow the phandle where an `iommus` or `msi-parent` names it.
+    cells: usize,
+    /// Whether interrupts are routed by it.
+    interrupts: bool,
+}
+
+/// The nodes that EL2 keeps, as far as others can point at them.
+#[derive(Default)]
+pub(super) struct Withheld {
+    paths: Vec<Vec<u8, MAX_PATH>, MAX_KEPT>,
+    providers: Vec<Provider, MAX_PROVIDERS>,
+}
+
+/// What becomes of a property.
+pub(super) enum Fate {
+    /// It stays as it is.
+    Stays,
+    /// It goes.
+    Goes,
+    /// Of its entries of four cells, those stay that [`Withheld::entry_stays`].
+    Thins,
+}
+
+impl Withheld {
+    /// Finds the nodes in a pass over the tree.
+    pub fn collect(fdt: &Fdt<'_>, kept: &[Kept<'_>]) -> Result<Self, WriteError> {
+        let mut withheld = Self::default();
+        let mut walk = Walk::new(fdt);
+        let mut inside = usize::MAX;
+        while let Some(step) = walk.step()? {
+            match step {
+                Step::Enter(node) if node.depth > inside => withheld.add_provider(&node)?,
+                Step::Enter(node) if is_kept(&walk, &node, kept) => {
+                    inside = node.depth;
+                    withheld.add_provider(&node)?;
+                    withheld.add_path(&walk)?;
+                }
+                Step::Leave if walk.depth() < inside => inside = usize::MAX,
+                _ => {}
+            }
+        }
+        Ok(withheld)
+    }
+
+    fn add_path(&mut self, walk: &Walk<'_>) -> Result<(), WriteError> {
+        let mut path = Vec::new();
+        for name in walk.names() {
+            path.push(b'/')
+                .map_err(|_| ())
+                .and_then(|()| path.extend_from_slice(name).map_err(|_| ()))
+                .map_err(|()| WriteError::TooMany {
+                    what: "bytes of a kept node's path",
+                    limit: MAX_PATH,
+                })?;
+        }
+        self.paths.push(path).map_err(|_| WriteError::TooMany {
+            what: "kept nodes",
+            limit: MAX_KEPT,
+        })
+    }
+
+    fn add_provider(&mut self, node: &Node<'_>) -> Result<(), WriteError> {
+        let Some(phandle) = node.phandle else {
+            return Ok(());
+        };
+        let cells = match node.get("#iommu-cells")? {
+            Some(cells) => Some(cells),
+            None => node.get("#msi-cells")?,
+        };
+        let provider = Provider {
+            phandle,
+            cells: cells.and_then(|cells| value::u32(cells).ok()).unwrap_or(0) as usize,
+            interrupts: node.get("interrupt-controller")?.is_some(),
+        };
+        self.providers.push(provider).map_err(|_| WriteError::TooMany {
+            what: "kept nodes with a phandle",
+            limit: MAX_PROVIDERS,
+        })
+    }
+
+    /// Whether `path` is that of a kept node, or of one inside of it.
+    pub fn has_path(&self, path: &[u8]) -> bool {
+        self.paths
+            .iter()
+            .any(|kept| matches!(path.strip_prefix(kept.as_slice()), Some([] | [b'/', ..])))
+    }
+
+    /// What becomes of a property of `node` that might point at a kept node.
+    pub fn fate(&self, node: &Node<'_>, property: &Property<'_>) -> Result<Fate, WriteError> {
+        let value = property.value;
+        let goes = match property.name {
+            b"interrupt-parent" | b"interrupts-extended" | b"interrupt-map" => {
+                return self.check_interrupts(node, value).map(|()| Fate::Stays);
+            }
+            b"iommus" | b"msi-parent" => self.has_list(node, value)?,
+            b"iommu-map" | b"msi-map" => match self.stays_of_map(value) {
+                (_, 0) => false,
+                (0, _) => true,
+                _ => return Ok(Fate::Thins),
+            },
+            b"iommu-map-mask" => self.has_map(node.get("iommu-map")?),
+            b"msi-map-mask" => self.has_map(node.get("msi-map")?),
+            _ if node.depth == 2 && matches!(node.name, b"aliases" | b"__symbols__") => {
+                self.has_path(value.strip_suffix(&[0]).unwrap_or(value))
+            }
+            _ => false,
+        };
+        Ok(if goes { Fate::Goes } else { Fate::Stays })
+    }
+
+    /// Whether an entry of an `iommu-map` or `msi-map` stays: first id, phandle, first id there, length
+    /// (Documentation/devicetree/bindings/pci/pci-iommu.txt and pci-msi.txt).
+    pub fn entry_stays(&self, entry: &[u8]) -> bool {
+        words(entry)
+            .nth(1)
+            .is_none_or(|phandle| self.provider(phandle).is_none())
+    }
+
+    fn provider(&self, phandle: u32) -> Option<&Provider> {
+        self.providers.iter().find(|provider| provider.phandle == phandle)
+    }
+
+    fn check_interrupts(&self, node: &Node<'_>, value: &[u8]) -> Result<(), WriteError> {
+        // The lists cannot be split without the cells of each controller in them, so any word counts.
+        let routes = |word| self.provider(word).is_some_and(|provider| provider.interrupts);
+        match words(value).any(routes) {
+            true => Err(WriteError::InterruptParent {
+                node: NodeName::new(node.name),
+            }),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether a list of phandles, each with its cells, names kept nodes and no others.
+    fn has_list(&self, node: &Node<'_>, value: &[u8]) -> Result<bool, WriteError> {
+        let mut words = words(value).peekable();
+        if words.peek().is_none_or(|first| self.provider(*first).is_none()) {
+            return Ok(false);
+        }
+        while let Some(phandle) = words.next() {
+            let Some(provider) = self.provider(phandle) else {
+                return Err(WriteError::MixedIommus {
+                    node: NodeName::new(node.name),
+                });
+            };
+            if let Some(last) = provider.cells.checked_sub(1) {
+                words.nth(last);
+            }
+        }
+        Ok(true)
+    }
+
+    /// How many entries of a map stay, and how many go.
+    fn stays_of_map(&self, value: &[u8]) -> (usize, usize) {
+        let (entries, _) = value.as_chunks::<MAP_ENTRY>();
+        let stay = entries.iter().filter(|entry| self.entry_stays(*entry)).count();
+        (stay, entries.len() - stay)
+    }
+
+    fn has_map(&self, map: Option<&[u8]>) -> bool {
+        map.is_some_and(|map| matches!(self.stays_of_map(map), (0, 1..)))
+    }
+}
+
+/// The size of an entry of an `iommu-map` or `msi-map` in bytes.
+pub(super) const MAP_ENTRY: usize = 16;
+
+/// Whether EL2 keeps the node that `walk` is just inside of: because the caller says so, or as a module of the boot
+/// loader's.
+pub(super) fn is_kept(walk: &Walk<'_>, node: &Node<'_>, kept: &[Kept<'_>]) -> bool {
+    if node.depth == 1 {
+        return false;
+    }
+    if node.depth == 3 && walk.parent_name() == b"chosen" && Module::is(node) {
+        return true;
+    }
+    kept.iter().any(|kept| match kept {
+        Kept::Path(path) => is_path(walk, node, path),
+        Kept::Reg(start) => walk.first_reg(node).is_some_and(|reg| reg.start() == *start),
+        Kept::Compatible(name) => node.is_any(&[name]),
+    })
+}
+
+fn is_path(walk: &Walk<'_>, node: &Node<'_>, path: &str) -> bool {
+    let Some(path) = path.strip_prefix('/') else {
+        return false;
+    };
+    let ends_so = path.as_bytes().ends_with(node.name);
+    ends_so && walk.names().eq(path.as_bytes().split(|byte| *byte == b'/'))
+}

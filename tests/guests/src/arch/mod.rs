@@ -1,0 +1,16 @@
+//! What is AArch64's: entry, exceptions, accesses that may fail, calls, translation, other CPUs.
+
+pub mod call;
+pub mod cpu;
+pub mod el0;
+pub mod entry;
+pub mod fp;
+pub mod gic;
+pub mod mmu;
+pub mod probe;
+pub mod smp;
+pub mod sweep;
+pub mod vectors;
+
+/// The vector of a synchronous exception from EL1 with SP_EL1.
+const SYNC_EL1: u64 = 4;

@@ -1,0 +1,7 @@
+//! What guests try.
+
+pub mod calls;
+pub mod ffa;
+pub mod fp;
+pub mod illegal;
+pub mod sysregs;

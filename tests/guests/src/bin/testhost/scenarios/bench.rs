@@ -1,0 +1,145 @@
+//! Work between marks, for a plugin that counts instructions.
+//!
+//! `hint #(0x60+2n)` starts mark n, `hint #(0x61+2n)` stops it; both are NOPs on every CPU. What mark n is stands in a
+//! line `LH-MARK <n>\t<name>\t<times>`. The count between the marks has the caller's own instructions in it; the part that
+//! was spent in the hypervisor's image is what matters.
+
+use core::arch::asm;
+use leasehold_abi::{smccc, vendor};
+use leasehold_guests::arch::el0::Stub;
+use leasehold_guests::arch::probe::{self, Width};
+use leasehold_guests::ffa;
+use leasehold_guests::host::Host;
+use leasehold_guests::lender::Guest;
+use leasehold_guests::pages::{Block, PAGE};
+use leasehold_guests::{line, vm};
+
+/// How often the null call is made.
+const NULLS: u64 = 1000;
+
+/// Does `$work` between the marks `$n`, and says what they are.
+macro_rules! mark {
+    ($n:literal, $name:literal, $times:expr, $work:expr) => {{
+        // SAFETY: hints that mean nothing to a CPU.
+        unsafe { asm!("hint #{}", const 0x60 + 2 * $n, options(nostack)) };
+        let result = $work;
+        // SAFETY: as above.
+        unsafe { asm!("hint #{}", const 0x61 + 2 * $n, options(nostack)) };
+        line!("LH-MARK {}\t{}\t{}", $n, $name, $times);
+        result
+    }};
+}
+
+pub fn run(host: &mut Host) {
+    host.translate();
+    mark!(0, "hypercall.null", NULLS, null_calls());
+    leases(host);
+    faults(host);
+    guest(host);
+}
+
+fn null_calls() {
+    // SAFETY: a call that has no arguments and no effect (SMCCC_VERSION); x0 to x3 are its results.
+    unsafe {
+        asm!(
+            "2:",
+            "mov w0, {id:w}",
+            "hvc #0",
+            "subs {n}, {n}, #1",
+            "b.ne 2b",
+            id = in(reg) smccc::VERSION,
+            n = inout(reg) NULLS => _,
+            out("x0") _, out("x1") _, out("x2") _, out("x3") _,
+            options(nostack),
+        );
+    }
+}
+
+/// The lends and their reclaims, each of memory that nobody has touched since. The first page out of a block splits it.
+fn leases(host: &mut Host) {
+    let created = vm::create();
+    let Some(id) = host.report.value("create", created) else {
+        return;
+    };
+    let mail = host.mail();
+    let split = host.pages.take_blocks(1);
+    let block = host.pages.take_blocks(1);
+    let many = host.pages.take_blocks(32);
+    let encode = |block: Block| mail.encode(id, &[(block.base(), block.pages() as u32)]) as u64;
+    let lend = |length: u64| ffa::lend_raw(length, length, 0, 0);
+
+    let length = encode(split.part(0, 1));
+    let first = mark!(1, "lend.4k_split", 1, lend(length));
+    let length = encode(split.part(9, 1));
+    let second = mark!(2, "lend.4k", 1, lend(length));
+    let length = encode(block);
+    let third = mark!(3, "lend.2m", 1, lend(length));
+    let length = encode(many);
+    let fourth = mark!(4, "lend.64m", 1, lend(length));
+    let (Ok(first), Ok(second), Ok(third), Ok(fourth)) = (first, second, third, fourth) else {
+        host.report
+            .step("lend", false, format_args!("{first:?} {second:?} {third:?} {fourth:?}"));
+        return;
+    };
+    let back = [
+        mark!(5, "reclaim.4k", 1, ffa::reclaim(second)),
+        mark!(6, "reclaim.4k_join", 1, ffa::reclaim(first)),
+        mark!(7, "reclaim.2m", 1, ffa::reclaim(third)),
+        mark!(8, "reclaim.64m", 1, ffa::reclaim(fourth)),
+    ];
+    let gone = vm::destroy(id);
+    host.report.step(
+        "leases",
+        back.iter().all(Result::is_ok) && gone.is_ok(),
+        format_args!("{back:?} {gone:?}"),
+    );
+}
+
+/// The delivery of a fault, by the mechanisms that the board's policy has for EL0 and for EL1.
+fn faults(host: &mut Host) {
+    let page = host.pages.take(1);
+    let mail = host.mail();
+    let lent = vm::create().and_then(|id| mail.lend(id, &[(page.base(), 1)]).map(|handle| (id, handle)));
+    let Some((id, handle)) = host.report.value("lend", lent) else {
+        return;
+    };
+    let program = host.program();
+    let user = host.user(page.base());
+    // Once before, so that what is made at the first time is there.
+    let _ = (program.load(user + 8), probe::read(page.base() + 8, Width::Double));
+    // SAFETY: a load writes nothing.
+    let el0 = mark!(9, "fault.external-abort", 1, unsafe {
+        program.run(Stub::Load, user, 0)
+    });
+    let el1 = mark!(10, "fault.alignment-abort", 1, probe::read(page.base(), Width::Double));
+    host.report.step(
+        "faults",
+        el0.is_err() && el1.is_err(),
+        format_args!("{el0:x?} {el1:x?}"),
+    );
+    let back = ffa::reclaim(handle).and_then(|()| vm::destroy(id));
+    host.report.value("reclaim", back);
+}
+
+/// One run of a guest, from its wait to its next.
+fn guest(host: &mut Host) {
+    let image = host.image();
+    let mail = host.mail();
+    let memory = host.pages.take(image.pages().max(256));
+    let made = Guest::new(&mail, &image, "", &[memory]).and_then(|guest| guest.start(&image).map(|()| guest));
+    let Some(mut guest) = host.report.value("guest", made) else {
+        return;
+    };
+    let waits = guest.run().is_ok_and(|exit| exit.reason == vendor::EXIT_WAIT);
+    let exit = mark!(11, "guest.run_exit", 1, vm::run(guest.id, 0));
+    let again = exit.is_ok_and(|exit| exit.reason == vendor::EXIT_WAIT);
+    host.report.step("run", waits && again, format_args!("{exit:?}"));
+    let ended = guest.end();
+    host.report.value("end", ended);
+    let clean = memory.differs(|_| 0);
+    host.report.step(
+        "clean",
+        clean.is_none(),
+        format_args!("{} KiB: {clean:x?}", memory.bytes() / PAGE * 4),
+    );
+}

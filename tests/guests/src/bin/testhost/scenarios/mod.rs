@@ -1,0 +1,57 @@
+//! The scenarios, and the choice among them.
+
+mod bad_lend;
+mod bench;
+mod calls;
+mod conserve;
+mod deputy;
+mod fault_classes;
+mod parties;
+mod selftest;
+mod smp;
+mod tenants;
+mod warm_tlb;
+
+use leasehold_guests::host::Host;
+use leasehold_guests::{args, entry, stop};
+
+entry!(main);
+
+/// What a scenario does.
+type Run = fn(&mut Host);
+
+/// Each scenario's name. All but `selftest` need Leasehold below.
+const ALL: [(&str, Run); 11] = [
+    ("selftest", selftest::run),
+    ("warm-tlb", warm_tlb::run),
+    ("bad-lend", bad_lend::run),
+    ("deputy", deputy::run),
+    ("parties", parties::run),
+    ("calls", calls::run),
+    ("smp", smp::run),
+    ("conserve", conserve::run),
+    ("fault-classes", fault_classes::run),
+    ("bench", bench::run),
+    ("tenants", tenants::run),
+];
+
+fn main(tree: u64) -> ! {
+    let mut host = Host::begin(tree);
+    let name = args::value(host.machine.args, "scenario").unwrap_or("");
+    match ALL.iter().find(|(n, _)| *n == name) {
+        Some((_, run)) => {
+            if name == "selftest" || host.find() {
+                run(&mut host);
+            }
+        }
+        None => {
+            host.report.step("scenario", false, format_args!("{name:?} is none"));
+        }
+    }
+    host.end()
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    stop(format_args!("{info}"))
+}

@@ -1,2 +1,0 @@
-//! tests/guests
-fn main() {}

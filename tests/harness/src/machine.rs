@@ -1,0 +1,471 @@
+//! A machine to be started: QEMU's `virt` with Leasehold and its host, or with a kernel alone.
+
+use crate::error::Error;
+use crate::image::ImageHeader;
+use crate::layout::{Layout, MIB};
+use crate::process::{Process, dies_with_parent, output_to};
+use crate::run::{Parts, Run};
+use crate::streams::{self, Channel, Endpoint, Message, Sink};
+use leasehold_flash::stream::LogDecoder;
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+/// The file that gets what QEMU itself prints.
+pub(crate) const QEMU_OUTPUT: &str = "qemu.log";
+/// What is kept for EL2's image, in bytes; its tables take the rest of its share of memory.
+const BOARD_LIMIT: u64 = 32 * MIB;
+/// How long QEMU may take to connect to its channels.
+const CONNECT_LIMIT: Duration = Duration::from_secs(20);
+
+/// A board's image, as cargo's ELF file and as the flat arm64 `Image` made of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Board {
+    /// The ELF file: the strings of its log.
+    pub elf: PathBuf,
+    /// The flat image, which QEMU starts.
+    pub image: PathBuf,
+}
+
+/// The interrupt controller of the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Gic {
+    /// GICv2, for eight CPUs at most.
+    V2,
+    /// GICv3.
+    #[default]
+    V3,
+}
+
+/// A machine to be started.
+///
+/// ```no_run
+/// use leasehold_tests::{Board, Machine};
+/// use std::time::Duration;
+/// # fn main() -> Result<(), leasehold_tests::Error> {
+/// let board = Board { elf: "leasehold-qemu-virt".into(), image: "leasehold-qemu-virt.img".into() };
+/// let mut run = Machine::leasehold("hello", board).kernel("vmlinuz").bootargs("console=ttyAMA0").smp(4).start()?;
+/// run.wait_for("hello", Duration::from_secs(30))?;
+/// let outcome = run.finish(Duration::from_secs(30));
+/// assert!(outcome.end.is_success());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Machine {
+    name: String,
+    board: Option<Board>,
+    kernel: Option<PathBuf>,
+    initrd: Option<PathBuf>,
+    bootargs: String,
+    el2_args: Vec<String>,
+    cpu: String,
+    smp: u32,
+    memory: u64,
+    gic: Gic,
+    virtualization: bool,
+    edu: bool,
+    its: bool,
+    gdb: Option<u16>,
+    extra: Vec<OsString>,
+    qemu: PathBuf,
+    dir: PathBuf,
+    limit: Option<Duration>,
+}
+
+impl Machine {
+    /// A machine that starts Leasehold at EL2. `name` is a folder's: two runs at a time must differ in it.
+    pub fn leasehold(name: &str, board: Board) -> Machine {
+        Machine {
+            board: Some(board),
+            virtualization: true,
+            ..Machine::bare(name)
+        }
+    }
+
+    /// The same machine without Leasehold, and without EL2: it starts the host's kernel at EL1.
+    pub fn bare(name: &str) -> Machine {
+        let is_plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
+        let name: String = name.chars().map(|it| if is_plain(it) { it } else { '-' }).collect();
+        let dir = run_root().join(&name);
+        Machine {
+            name,
+            board: None,
+            kernel: None,
+            initrd: None,
+            bootargs: String::new(),
+            el2_args: Vec::new(),
+            cpu: "max,pauth-impdef=on".to_owned(),
+            smp: 2,
+            memory: 1024 * MIB,
+            gic: Gic::default(),
+            virtualization: false,
+            edu: false,
+            its: false,
+            gdb: None,
+            extra: Vec::new(),
+            qemu: "qemu-system-aarch64".into(),
+            dir,
+            limit: Some(Duration::from_secs(60)),
+        }
+    }
+
+    /// The host's kernel: an arm64 `Image`, of Linux or of a bare-metal host.
+    pub fn kernel(mut self, path: impl Into<PathBuf>) -> Machine {
+        self.kernel = Some(path.into());
+        self
+    }
+
+    /// The host's initrd.
+    pub fn initrd(mut self, path: impl Into<PathBuf>) -> Machine {
+        self.initrd = Some(path.into());
+        self
+    }
+
+    /// The host's command line.
+    pub fn bootargs(mut self, bootargs: impl Into<String>) -> Machine {
+        self.bootargs = bootargs.into();
+        self
+    }
+
+    /// A word of EL2's own command line, as `leasehold.log=debug`.
+    pub fn el2_arg(mut self, word: impl Into<String>) -> Machine {
+        self.el2_args.push(word.into());
+        self
+    }
+
+    /// The CPU model, as QEMU's `-cpu` takes it.
+    pub fn cpu(mut self, model: impl Into<String>) -> Machine {
+        self.cpu = model.into();
+        self
+    }
+
+    /// How many CPUs.
+    pub fn smp(mut self, cpus: u32) -> Machine {
+        self.smp = cpus;
+        self
+    }
+
+    /// How much RAM, in bytes, rounded up to whole mebibytes.
+    pub fn memory(mut self, bytes: u64) -> Machine {
+        self.memory = bytes.div_ceil(MIB).saturating_mul(MIB);
+        self
+    }
+
+    /// The interrupt controller.
+    pub fn gic(mut self, gic: Gic) -> Machine {
+        self.gic = gic;
+        self
+    }
+
+    /// Whether the CPUs have EL2.
+    pub fn virtualization(mut self, on: bool) -> Machine {
+        self.virtualization = on;
+        self
+    }
+
+    /// Adds the `edu` device, a DMA master behind the SMMU at 00:01.0. QEMU wants a way to deliver MSIs for it, so it
+    /// brings the ITS with it where the GIC is GICv3.
+    pub fn edu(mut self) -> Machine {
+        self.edu = true;
+        self
+    }
+
+    /// Gives a GICv3 an ITS. Without it there is one only where [`Machine::edu`] needs it.
+    pub fn its(mut self) -> Machine {
+        self.its = true;
+        self
+    }
+
+    /// Waits for a debugger on this port of the machine's own, and lets the run take as long as it likes.
+    pub fn gdb(mut self, port: u16) -> Machine {
+        self.gdb = Some(port);
+        self.limit = None;
+        self
+    }
+
+    /// Arguments for QEMU beside those that the other methods stand for: `-icount`, `-plugin`, `-seed`.
+    pub fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Machine {
+        self.extra.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// The QEMU to start; without it the one on `PATH`.
+    pub fn qemu(mut self, program: impl Into<PathBuf>) -> Machine {
+        self.qemu = program.into();
+        self
+    }
+
+    /// The folder for the streams; without it `target/run/NAME`. What is in it is deleted.
+    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Machine {
+        self.dir = dir.into();
+        self
+    }
+
+    /// How long the run may take at most, whatever is waited for; without it 60 s.
+    pub fn limit(mut self, limit: Option<Duration>) -> Machine {
+        self.limit = limit;
+        self
+    }
+
+    /// The folder for the streams.
+    pub fn folder(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Starts QEMU.
+    ///
+    /// # Errors
+    /// When a file is missing or is not what it should be, memory does not hold them all, or QEMU does not start.
+    /// When QEMU starts and ends at once, that is the end of the [`Run`].
+    pub fn start(&self) -> Result<Run, Error> {
+        let decoder = self.board.as_ref().map(Board::decoder).transpose()?;
+        self.make_dir()?;
+        let sockets = tempfile::Builder::new().prefix("leasehold-").tempdir();
+        let sockets = sockets.map_err(Error::file(std::env::temp_dir()))?;
+        let endpoint = |name: &str| {
+            let path = sockets.path().join(name);
+            Endpoint::bind(path.clone()).map_err(Error::file(path))
+        };
+        let [host, el2, monitor] = [endpoint("host")?, endpoint("el2")?, endpoint("monitor")?];
+        let mut command = dies_with_parent(&self.qemu);
+        command.args(self.arguments(host.path(), el2.path(), monitor.path())?);
+        self.launch(command, [host, el2, monitor], decoder)
+    }
+
+    fn launch(
+        &self,
+        mut command: Command,
+        [host, el2, monitor]: [Endpoint; 3],
+        decoder: Option<LogDecoder>,
+    ) -> Result<Run, Error> {
+        let output = self.dir.join(QEMU_OUTPUT);
+        output_to(&mut command, &output).map_err(Error::file(output))?;
+        let (sender, messages) = mpsc::channel();
+        let over = Arc::new(AtomicBool::new(false));
+        let monitor_stream = Arc::new(Mutex::new(None::<UnixStream>));
+        let start = Instant::now();
+        let at_limit = {
+            let (monitor, dir) = (Arc::clone(&monitor_stream), self.dir.clone());
+            move || {
+                let monitor = monitor.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(monitor) = monitor {
+                    streams::dump_cpus(monitor, &dir);
+                }
+            }
+        };
+        let at_end = {
+            let (over, sender) = (Arc::clone(&over), sender.clone());
+            move |exit| {
+                over.store(true, Ordering::Release);
+                let _ = sender.send(Message::Exited(exit));
+            }
+        };
+        let process = Process::spawn(command, self.limit, at_limit, at_end).map_err(|error| Error::Start {
+            program: self.qemu.clone(),
+            error,
+        })?;
+        let sink = Sink {
+            messages: sender,
+            killer: process.killer(),
+        };
+        let until = start + CONNECT_LIMIT;
+        let mut channels = Vec::new();
+        let host = host.accept(&over, until);
+        let console = host.as_ref().and_then(|host| host.try_clone().ok());
+        if let Some(host) = host {
+            streams::read_host(host, &self.dir, sink.clone()).map_err(Error::file(&self.dir))?;
+            channels.push(Channel::Host);
+        }
+        if let Some(decoder) = decoder
+            && let Some(el2) = el2.accept(&over, until)
+        {
+            streams::read_el2(el2, &self.dir, decoder, sink).map_err(Error::file(&self.dir))?;
+            channels.push(Channel::El2);
+        }
+        *monitor_stream.lock().unwrap_or_else(PoisonError::into_inner) = monitor.accept(&over, until);
+        let dir = self.dir.clone();
+        Ok(Run::new(Parts {
+            messages,
+            process,
+            console,
+            start,
+            limit: self.limit,
+            dir,
+            channels,
+        }))
+    }
+
+    fn make_dir(&self) -> Result<(), Error> {
+        match fs::remove_dir_all(&self.dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file(&self.dir)(error)),
+            _ => fs::create_dir_all(&self.dir).map_err(Error::file(&self.dir)),
+        }
+    }
+
+    /// The arguments for QEMU, with sockets at these paths for the host's console, EL2's log and QEMU's monitor.
+    ///
+    /// # Errors
+    /// When a file is missing or is not what it should be, or memory does not hold them all.
+    pub fn arguments(&self, host: &Path, el2: &Path, monitor: &Path) -> Result<Vec<OsString>, Error> {
+        let mut args = Arguments::default();
+        let on = |on| if on { "on" } else { "off" };
+        let gic = match self.gic {
+            Gic::V2 => 2,
+            Gic::V3 => 3,
+        };
+        let (el2_there, its) = (on(self.virtualization), on(self.its || self.edu));
+        args.add("-name", &self.name);
+        args.add(
+            "-M",
+            format!("virt,virtualization={el2_there},gic-version={gic},iommu=smmuv3,its={its}"),
+        );
+        args.add("-cpu", &self.cpu);
+        args.add("-smp", self.smp.to_string());
+        args.add("-m", format!("{}M", self.memory / MIB));
+        args.flags(&["-nodefaults", "-nographic", "-no-reboot"]);
+        args.add("-nic", "none");
+        args.socket("host", host);
+        args.add("-serial", "chardev:host");
+        if self.board.is_some() {
+            args.socket("el2", el2);
+            args.add("-serial", "chardev:el2");
+        }
+        args.socket("monitor", monitor);
+        args.add("-monitor", "chardev:monitor");
+        if self.edu {
+            args.add("-device", "edu,bus=pcie.0,dma_mask=0xffffffff");
+        }
+        if let Some(port) = self.gdb {
+            args.add("-gdb", format!("tcp:127.0.0.1:{port}"));
+            args.flags(&["-S"]);
+        }
+        match &self.board {
+            Some(board) => self.payloads(board, &mut args)?,
+            None => self.bare_payloads(&mut args)?,
+        }
+        args.0.extend(self.extra.iter().cloned());
+        Ok(args.0)
+    }
+
+    /// Leasehold as QEMU's kernel, and its host by the multiboot binding of `/chosen`.
+    fn payloads(&self, board: &Board, args: &mut Arguments) -> Result<(), Error> {
+        let header = read_header(&board.image)?;
+        if header.memory > BOARD_LIMIT {
+            let (path, memory) = (board.image.clone(), header.memory);
+            return Err(Error::TooLarge {
+                path,
+                memory,
+                limit: BOARD_LIMIT,
+            });
+        }
+        args.path("-kernel", &board.image);
+        if !self.el2_args.is_empty() {
+            args.add("-append", self.el2_args.join(" "));
+        }
+        let kernel = self.kernel.as_deref().map(read_header).transpose()?;
+        let initrd = self.initrd.as_deref().map(length).transpose()?;
+        let layout = Layout::plan(self.memory, kernel, initrd)?;
+        if let (Some(path), Some(at)) = (&self.kernel, layout.kernel) {
+            let bootargs = escape(&self.bootargs);
+            args.device(
+                &format!("guest-loader,addr={at}"),
+                &[("kernel", path)],
+                &format!("bootargs={bootargs}"),
+            );
+        }
+        if let (Some(path), Some(at)) = (&self.initrd, layout.initrd) {
+            args.device(&format!("guest-loader,addr={at}"), &[("initrd", path)], "");
+        }
+        Ok(())
+    }
+
+    fn bare_payloads(&self, args: &mut Arguments) -> Result<(), Error> {
+        if let Some(kernel) = &self.kernel {
+            read_header(kernel)?;
+            args.path("-kernel", kernel);
+        }
+        if let Some(initrd) = &self.initrd {
+            length(initrd)?;
+            args.path("-initrd", initrd);
+        }
+        if !self.bootargs.is_empty() {
+            args.add("-append", &self.bootargs);
+        }
+        Ok(())
+    }
+}
+
+impl Board {
+    fn decoder(&self) -> Result<LogDecoder, Error> {
+        let elf = fs::read(&self.elf).map_err(Error::file(&self.elf))?;
+        LogDecoder::new(&elf).map_err(|error| Error::Log {
+            path: self.elf.clone(),
+            error,
+        })
+    }
+}
+
+/// `target/run` of the workspace, or what `LEASEHOLD_RUN_DIR` names.
+fn run_root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let workspace = package.ancestors().nth(2).unwrap_or(package);
+    std::env::var_os("LEASEHOLD_RUN_DIR").map_or_else(|| workspace.join("target/run"), PathBuf::from)
+}
+
+fn read_header(path: &Path) -> Result<ImageHeader, Error> {
+    let header = ImageHeader::read(path).map_err(Error::file(path))?;
+    header.ok_or_else(|| Error::NotAnImage(path.to_owned()))
+}
+
+fn length(path: &Path) -> Result<u64, Error> {
+    fs::metadata(path)
+        .map(|metadata| metadata.len())
+        .map_err(Error::file(path))
+}
+
+/// In QEMU's option lists a comma of a value is written twice.
+fn escape(value: &str) -> String {
+    value.replace(',', ",,")
+}
+
+#[derive(Default)]
+struct Arguments(Vec<OsString>);
+
+impl Arguments {
+    fn add(&mut self, option: &str, value: impl AsRef<str>) {
+        self.0.extend([option.into(), value.as_ref().into()]);
+    }
+
+    fn path(&mut self, option: &str, path: &Path) {
+        self.0.extend([option.into(), path.into()]);
+    }
+
+    fn flags(&mut self, flags: &[&str]) {
+        self.0.extend(flags.iter().map(OsString::from));
+    }
+
+    fn socket(&mut self, id: &str, path: &Path) {
+        self.add(
+            "-chardev",
+            format!("socket,id={id},path={}", escape(&path.to_string_lossy())),
+        );
+    }
+
+    fn device(&mut self, device: &str, paths: &[(&str, &Path)], rest: &str) {
+        let mut value = device.to_owned();
+        for (property, path) in paths {
+            value += &format!(",{property}={}", escape(&path.to_string_lossy()));
+        }
+        if !rest.is_empty() {
+            value += &format!(",{rest}");
+        }
+        self.add("-device", value);
+    }
+}

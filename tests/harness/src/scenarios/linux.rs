@@ -1,0 +1,53 @@
+//! Linux hosts, with the driver and `leasectl`.
+
+use super::{Needs, Scenario, steps};
+
+/// The steps of `leasectl demo`.
+pub const DEMO: [&str; 17] = [
+    "kernel",
+    "driver",
+    "create",
+    "lend",
+    "load",
+    "start",
+    "guest",
+    "touch.el0.read",
+    "touch.el0.write",
+    "host.alive",
+    "dma",
+    "dma.fault",
+    "faults",
+    "guest.end",
+    "reclaim",
+    "zero",
+    "again",
+];
+
+/// The steps of `leasectl kill-test`.
+const KILL_TEST: [&str; 8] = [
+    "kill.create",
+    "kill.lend",
+    "kill.load",
+    "kill.run",
+    "kill.reclaim",
+    "kill.vms",
+    "kill.memory",
+    "kill.log",
+];
+
+/// The hosts that are tried.
+const VERSIONS: [&str; 3] = ["6.1", "6.12", "7.3"];
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    let demo = VERSIONS.map(|version| {
+        Scenario::new(format!("linux-{version}/demo"), Needs::Linux, move |context| {
+            steps(&context.linux(version, &["demo"])?, &DEMO)?;
+            Ok(())
+        })
+    });
+    let kill = Scenario::new("linux-6.12/kill-test", Needs::Linux, |context| {
+        steps(&context.linux("6.12", &["kill-test"])?, &KILL_TEST)?;
+        Ok(())
+    });
+    demo.into_iter().chain([kill]).collect()
+}

@@ -1,0 +1,346 @@
+//! `cargo xtask run`: boots Leasehold under QEMU with a host that lends memory, and watches.
+
+mod fault;
+pub(crate) mod hosts;
+mod table;
+mod view;
+
+use crate::build::{self, Profile};
+use crate::setup::kernel::{Kernel, Version};
+use crate::setup::{kernel, qemu, toolchain};
+use crate::ui;
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use hosts::Host;
+use leasehold_tests::{Board, End, Gic, Level, MIB, Machine, Outcome, Run};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+use view::View;
+
+/// The port that a debugger connects to.
+const GDB_PORT: u16 = 1234;
+/// How long a run may take when the command line does not say, in seconds.
+const TIMEOUT: u64 = 120;
+
+/// Boots Leasehold under QEMU with a host that lends memory to a guest, touches it, survives, and takes it back clean.
+///
+/// Everything that it needs is set up and built. The host's console, EL2's log and the guests' consoles come as they are
+/// written; each also goes into a file under target/run/. The run ends by itself, with a table of what was seen.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The host: Debian's Linux with our driver, or a bare-metal program.
+    #[arg(long, value_enum, default_value_t = HostKind::Linux)]
+    pub host: HostKind,
+    /// Linux: a version of Debian's, 6.1, 6.12 or 7.3, or an arm64 Image of your own.
+    #[arg(long, value_name = "VERSION|PATH", default_value = "6.12")]
+    pub kernel: KernelChoice,
+    /// Where to build our driver for an Image of your own: its build tree or headers.
+    #[arg(long, value_name = "DIR")]
+    pub headers: Option<PathBuf>,
+    /// An initrd of your own, instead of the demo's.
+    #[arg(long, value_name = "PATH")]
+    pub initrd: Option<PathBuf>,
+    /// Words for the host's command line, behind its own.
+    #[arg(long, value_name = "STR", default_value = "")]
+    pub append: String,
+    /// How many CPUs.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub smp: u32,
+    /// How much RAM: MiB, or with a suffix M or G.
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = parse_size)]
+    pub mem: u64,
+    /// The CPU, as QEMU's -cpu takes it.
+    #[arg(long, value_name = "MODEL", default_value = "max,pauth-impdef=on")]
+    pub cpu: String,
+    /// The interrupt controller: GICv2 or GICv3.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(2..=3), default_value_t = 3)]
+    pub gic: u8,
+    /// What answers a touch of lent memory: CLASS=LINK,LINK;… with `all=` for every class, or a policy's name.
+    #[arg(long, value_name = "SPEC")]
+    pub fault: Option<String>,
+    /// From which level on EL2 logs: trace, debug, info, warn or error.
+    #[arg(long, value_name = "LEVEL")]
+    pub log: Option<Level>,
+    /// Show the place in the source behind each line of EL2's.
+    #[arg(long)]
+    pub locations: bool,
+    /// Wait for a debugger before the first instruction.
+    #[arg(long)]
+    pub gdb: bool,
+    /// End the run after so many seconds. [default: 120, with --gdb never]
+    #[arg(long, value_name = "S")]
+    pub timeout: Option<u64>,
+}
+
+/// What runs at EL1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum HostKind {
+    /// Linux, with our driver.
+    Linux,
+    /// A bare-metal program that does the same: no download, and seconds.
+    Demo,
+}
+
+/// The Linux to boot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KernelChoice {
+    /// One of Debian's.
+    Debian(Version),
+    /// An image of the user's own.
+    Path(PathBuf),
+}
+
+impl FromStr for KernelChoice {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let version = Version::from_str(text, false).ok();
+        Ok(version.map_or_else(|| KernelChoice::Path(text.into()), KernelChoice::Debian))
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When something cannot be set up or built, the run does not come to a good end, or a step is not as it should be.
+pub fn run(args: Args) -> Result<()> {
+    let qemu = qemu::get()?;
+    let toolchain = toolchain::get()?;
+    ui::step("Building", "Leasehold for qemu-virt");
+    let board = build::board(&toolchain, "qemu-virt", Profile::Release, &[])?;
+    let host = args.build_host(&toolchain)?;
+    let machine = args
+        .machine(
+            Board {
+                elf: board.elf.clone(),
+                image: board.image,
+            },
+            &host,
+        )
+        .qemu(qemu.program);
+    ui::step(
+        "Running",
+        format_args!("{}, its streams go to {}", host.name, machine.folder().display()),
+    );
+    if args.gdb {
+        let elf = board.elf.display();
+        ui::step(
+            "Waiting",
+            format_args!("for gdb-multiarch {elf} -ex 'target remote :{GDB_PORT}'"),
+        );
+    }
+    let view = View::new(args.log.unwrap_or(Level::Trace), args.locations);
+    let outcome = watch(machine.start()?, &view);
+    let steps = outcome.steps();
+    if !steps.steps.is_empty() {
+        println!("\n{}", table::of(&steps));
+    }
+    judge(&outcome, &host)
+}
+
+impl Args {
+    fn build_host(&self, toolchain: &toolchain::Toolchain) -> Result<Host> {
+        match self.host {
+            HostKind::Demo => hosts::demo(toolchain, self.initrd.as_deref(), self.fault.as_deref()),
+            HostKind::Linux => {
+                let kernel = self.find_kernel()?;
+                match &self.initrd {
+                    Some(initrd) => Ok(hosts::linux_with(&kernel, initrd)),
+                    None => hosts::linux(toolchain, &kernel, self.fault.as_deref()),
+                }
+            }
+        }
+    }
+
+    fn find_kernel(&self) -> Result<Kernel> {
+        match &self.kernel {
+            KernelChoice::Debian(version) if self.headers.is_none() => kernel::get(*version),
+            KernelChoice::Debian(version) => {
+                bail!("--headers is for a kernel of your own; Debian's {version} brings its headers")
+            }
+            KernelChoice::Path(path) => {
+                let kernel = Kernel::from_path(path, self.headers.as_deref());
+                kernel.with_context(|| format!("--kernel {} (6.1, 6.12, 7.3, or an arm64 Image)", path.display()))
+            }
+        }
+    }
+
+    fn machine(&self, board: Board, host: &Host) -> Machine {
+        let gic = if self.gic == 2 { Gic::V2 } else { Gic::V3 };
+        let bootargs = [host.bootargs.as_str(), self.append.as_str()].map(str::trim).join(" ");
+        let limit = match (self.timeout, self.gdb) {
+            (Some(seconds), _) => Some(seconds),
+            (None, true) => None,
+            (None, false) => Some(TIMEOUT),
+        };
+        let mut machine = Machine::leasehold("run", board)
+            .kernel(&host.kernel)
+            .bootargs(bootargs.trim())
+            .smp(self.smp)
+            .memory(self.mem)
+            .cpu(&self.cpu)
+            .gic(gic)
+            .edu();
+        if let Some(initrd) = &host.initrd {
+            machine = machine.initrd(initrd);
+        }
+        if let Some(spec) = &self.fault {
+            machine = machine.el2_arg(format!("leasehold.fault={spec}"));
+        }
+        if let Some(level) = self.log {
+            machine = machine.el2_arg(format!("leasehold.log={level}"));
+        }
+        if self.gdb {
+            machine = machine.gdb(GDB_PORT);
+        }
+        machine.limit(limit.map(Duration::from_secs))
+    }
+}
+
+/// Shows the lines as they come, until QEMU has ended.
+fn watch(mut run: Run, view: &View) -> Outcome {
+    while !run.is_over() {
+        if let Some(line) = run.next_line(Duration::from_secs(1)) {
+            view.show(&line);
+        }
+    }
+    while let Some(line) = run.next_line(Duration::ZERO) {
+        view.show(&line);
+    }
+    run.finish(Duration::ZERO)
+}
+
+/// Whether the run came to a good end, and every step was as it should be.
+fn judge(outcome: &Outcome, host: &Host) -> Result<()> {
+    if !outcome.end.is_success() {
+        let next = match &outcome.end {
+            End::TimedOut(_) => "\n(--timeout gives it longer)",
+            _ => "",
+        };
+        bail!("{}{next}\n{}", outcome.end, outcome.report());
+    }
+    let steps = outcome.steps();
+    if host.steps.is_empty() && steps.steps.is_empty() {
+        return Ok(());
+    }
+    if let Err(error) = steps.check(host.steps) {
+        bail!("{error}\n{}", outcome.report());
+    }
+    Ok(())
+}
+
+/// A size as QEMU's `-m` takes it: MiB, or with a suffix.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.strip_suffix(['G', 'g']) {
+        Some(digits) => (digits, 1024 * MIB),
+        None => (text.strip_suffix(['M', 'm']).unwrap_or(text), MIB),
+    };
+    let count: Option<u64> = digits.parse().ok();
+    let size = count.and_then(|count| count.checked_mul(unit)).filter(|&size| size > 0);
+    size.ok_or_else(|| format!("`{text}` is no size: 1G, 512M or 512"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn args(line: &str) -> Args {
+        Cli::try_parse_from(["run"].into_iter().chain(line.split_whitespace()))
+            .map(|cli| cli.args)
+            .unwrap()
+    }
+
+    fn host() -> Host {
+        let steps = &[];
+        Host {
+            name: "a host".into(),
+            kernel: "k".into(),
+            initrd: None,
+            bootargs: "console=ttyAMA0".into(),
+            steps,
+        }
+    }
+
+    #[test]
+    fn sizes_are_qemus() {
+        assert_eq!(parse_size("512"), Ok(512 * MIB));
+        assert_eq!(parse_size("512M"), Ok(512 * MIB));
+        assert_eq!(parse_size("2G"), Ok(2048 * MIB));
+        for bad in ["", "0", "-1", "1T", "G", "99999999999999999G"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_kernel_is_a_version_or_a_file() {
+        assert_eq!(args("--kernel 6.1").kernel, KernelChoice::Debian(Version::V6_1));
+        assert_eq!(args("").kernel, KernelChoice::Debian(Version::V6_12));
+        assert_eq!(args("--kernel ./Image").kernel, KernelChoice::Path("./Image".into()));
+    }
+
+    #[test]
+    fn headers_belong_to_a_kernel_of_ones_own() {
+        let error = args("--kernel 6.12 --headers /x").find_kernel().unwrap_err();
+        assert!(error.to_string().contains("--headers"), "{error}");
+    }
+
+    /// QEMU's arguments, each pair of option and value as one text.
+    fn qemu_arguments(line: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("image");
+        let mut header = vec![0; 64];
+        header[56..60].copy_from_slice(b"ARM\x64");
+        std::fs::write(&image, header).unwrap();
+        let board = Board {
+            elf: image.clone(),
+            image: image.clone(),
+        };
+        let machine = args(line).machine(
+            board,
+            &Host {
+                kernel: image,
+                ..host()
+            },
+        );
+        let socket = std::path::Path::new("/s");
+        let arguments = machine.arguments(socket, socket, socket).unwrap();
+        arguments
+            .iter()
+            .map(|word| word.to_string_lossy())
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn options_reach_qemu() {
+        let line = "--smp 8 --mem 512M --cpu cortex-a53 --gic 2 --fault el0=external-abort;all=halt --log debug --gdb";
+        let arguments = qemu_arguments(line);
+        for part in [
+            "-smp 8",
+            "-m 512M",
+            "-cpu cortex-a53",
+            "gic-version=2",
+            "-append leasehold.fault=el0=external-abort;all=halt leasehold.log=debug",
+            "-gdb tcp:127.0.0.1:1234 -S",
+        ] {
+            assert!(arguments.contains(part), "{part} in {arguments}");
+        }
+    }
+
+    #[test]
+    fn the_hosts_command_line_is_its_modules() {
+        let arguments = qemu_arguments("--append a,b");
+        let loader = "guest-loader,addr=0x44000000,kernel=";
+        assert!(arguments.contains(loader), "{arguments}");
+        assert!(arguments.contains("bootargs=console=ttyAMA0 a,,b"), "{arguments}");
+        assert!(!arguments.contains("-append"), "{arguments}");
+    }
+}

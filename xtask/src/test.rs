@@ -1,0 +1,138 @@
+//! `cargo xtask test`: the build machine's tests, then the whole system under QEMU.
+
+mod count;
+
+use crate::build::{self, Profile};
+use crate::run::hosts;
+use crate::setup::kernel::{self, Version};
+use crate::setup::{qemu, toolchain};
+use crate::{process, ui, workspace};
+use anyhow::{Context, Result, bail};
+use count::Counter;
+use leasehold_tests::Board;
+use leasehold_tests::artifacts::{Artifacts, LinuxHost, VARIABLE};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+/// The bare-metal programs that the scenarios run.
+const GUESTS: [&str; 4] = ["demo", "guest", "testhost", "testguest"];
+
+/// Tests every crate on this machine, then the whole system under QEMU.
+///
+/// Prints a line for each test, and at the end how many passed, failed and were skipped.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Leave out the tests that boot Linux.
+    #[arg(long)]
+    pub quick: bool,
+    /// Only tests with this in their name.
+    pub filter: Option<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When a test fails, or what it needs cannot be set up or built.
+pub fn run(args: Args) -> Result<()> {
+    let mut counter = Counter::default();
+    let mut tests = cargo_test(&args);
+    // The scenarios come later, when what they run is built.
+    tests.arg("--no-fail-fast").env(VARIABLE, "none");
+    run_tests(tests, &args, &mut counter)?;
+    let built = artifacts(args.quick);
+    let scenarios = built.and_then(|artifacts| {
+        let path = workspace::target("run").join("artifacts.json");
+        std::fs::create_dir_all(workspace::target("run"))?;
+        artifacts.write(&path)?;
+        let mut tests = cargo_test(&args);
+        tests
+            .args(["--package", "leasehold-tests", "--test", "qemu"])
+            .env(VARIABLE, path);
+        if args.quick {
+            tests.env("LEASEHOLD_QUICK", "1");
+        }
+        run_tests(tests, &args, &mut counter)
+    });
+    if let Err(error) = scenarios {
+        ui::error(&error.context("the tests under QEMU did not run"));
+        counter.fail("the tests under QEMU");
+    }
+    println!("{counter}");
+    if counter.failed > 0 {
+        bail!("tests failed")
+    } else {
+        Ok(())
+    }
+}
+
+fn cargo_test(args: &Args) -> Command {
+    let mut command = toolchain::clean(&toolchain::own_cargo());
+    command.arg("test").current_dir(workspace::root());
+    command.args(args.filter.as_deref());
+    command
+}
+
+/// Runs `cargo test`, passes on what a person wants to see, and counts.
+fn run_tests(mut command: Command, args: &Args, counter: &mut Counter) -> Result<()> {
+    let shown = process::describe(&command);
+    // One pipe for both: which crate a test is of stands on the other stream.
+    let (reader, writer) = std::io::pipe()?;
+    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    let mut child = command.spawn().with_context(|| format!("cannot start `{shown}`"))?;
+    // It holds the pipe's other end: the reader would wait for it.
+    drop(command);
+    for line in BufReader::new(reader).split(b'\n') {
+        if let Some(text) = counter.take(&String::from_utf8_lossy(&line?)) {
+            println!("{text}");
+        }
+    }
+    let status = child.wait()?;
+    counter.end(status.success());
+    if !status.success() && counter.failed == 0 {
+        bail!(
+            "`{shown}` failed ({status}){}",
+            args.filter.as_ref().map_or("", |_| "; is the filter one?")
+        );
+    }
+    Ok(())
+}
+
+/// Sets up and builds what the scenarios run.
+fn artifacts(quick: bool) -> Result<Artifacts> {
+    let toolchain = toolchain::get()?;
+    let mut artifacts = Artifacts {
+        qemu: qemu::get()?.program,
+        ..Artifacts::default()
+    };
+    for (name, profile) in [("release", Profile::Release), ("dev", Profile::Dev)] {
+        ui::step("Building", format_args!("Leasehold for qemu-virt, {name}"));
+        let image = build::board(&toolchain, "qemu-virt", profile, &[])?;
+        artifacts.boards.insert(
+            name.to_owned(),
+            Board {
+                elf: image.elf,
+                image: image.image,
+            },
+        );
+    }
+    ui::step("Building", "the bare-metal hosts and guests");
+    for program in GUESTS {
+        artifacts
+            .guests
+            .insert(program.to_owned(), build::guest(&toolchain, program)?.image);
+    }
+    if !quick {
+        for version in Version::ALL {
+            let kernel = kernel::get(version)?;
+            let initrd = hosts::linux_initramfs(&toolchain, &kernel)?;
+            let release = kernel.release.unwrap_or_default();
+            let host = LinuxHost {
+                release,
+                kernel: kernel.image,
+                initrd,
+            };
+            artifacts.linux.insert(version.name().to_owned(), host);
+        }
+    }
+    Ok(artifacts)
+}
