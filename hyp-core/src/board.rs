@@ -2,13 +2,15 @@
 
 use crate::fault::Policy;
 use leasehold_hal::{Soc, SocError};
-use leasehold_memory_map::{Kept, MachineTree, PhysRange};
+use leasehold_memory_map::{Kept, MachineTree, PhysAddr, PhysRange};
 
 /// What the author of a board decides.
 #[derive(Debug)]
 pub struct BoardConfig {
     /// The name, as `cargo xtask build --board` knows it.
     pub name: &'static str,
+    /// Where the image is linked, and where the loader must have put it.
+    pub load_address: PhysAddr,
     /// Registers that EL2 itself uses, in whole pages: the log channel, the interrupt controller, the SMMU. Mapped before
     /// anything is known of the machine.
     pub registers: &'static [PhysRange],

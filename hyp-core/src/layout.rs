@@ -1,11 +1,5 @@
 //! Sizes that the image's linker script and the core must agree on. The boards' build scripts read them from here.
 
-#[cfg(not(target_os = "none"))]
-use std::{
-    format,
-    string::{String, ToString},
-};
-
 /// The most CPUs that a machine may have.
 pub const MAX_CPUS: usize = 8;
 
@@ -20,7 +14,7 @@ pub const STACK_PITCH: usize = STACK_SIZE + STACK_GUARD;
 
 /// Bytes of the stack that the first CPU boots on, above a guard page of its own: the machine's tree and map, read and
 /// joined, pass through it.
-pub const BOOT_STACK_SIZE: usize = 96 * 1024;
+pub const BOOT_STACK_SIZE: usize = 128 * 1024;
 
 /// The linker script of a board whose image starts at `load_address`.
 #[cfg(not(target_os = "none"))]

@@ -2,11 +2,8 @@
 //!
 //! Everything but [`arch`] is logic that runs on the build machine too: it reaches the CPU, tables and page contents
 //! through [`Machine`], devices through the traits of `leasehold-hal`.
-#![no_std]
-
 // Tests, and the build scripts of boards, run on the build machine.
-#[cfg(not(target_os = "none"))]
-extern crate std;
+#![cfg_attr(target_os = "none", no_std)]
 
 pub mod arch;
 pub mod board;

@@ -57,18 +57,17 @@ fn every_tree_is_read() {
         let blob = Blob::new(&std::fs::read(&path).unwrap());
         let tree = MachineTree::parse(blob.bytes()).unwrap_or_else(|error| panic!("{}: {error:?}", path.display()));
         let name = path.file_name().unwrap().to_str().unwrap();
-        // The 32-bit boards and the ones without a node for it aside.
-        if tree.psci().is_some() {
-            assert_eq!(tree.psci(), Some(Conduit::Smc), "{name}");
+        // Boards whose loader starts CPUs itself have no PSCI; the few with a hypervisor's have an HVC.
+        if tree.psci() == Some(Conduit::Smc) {
             assert!(
                 tree.has_timer() && tree.gic().is_some() && !tree.cpus().is_empty(),
                 "{name}"
             );
+            count += 1;
         }
-        count += 1;
     }
-    println!("{count} trees");
-    assert!(count > 0);
+    println!("{count} trees with PSCI by SMC");
+    assert!(count > 100);
 }
 
 #[test]

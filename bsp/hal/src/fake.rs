@@ -300,7 +300,6 @@ pub struct FakeSoc {
     pub device_windows: Vec<PhysRange>,
     /// What nobody sees.
     pub hidden: Vec<PhysRange>,
-    console: Option<FakeConsole>,
     interrupts: Option<FakeInterruptController>,
     iommu: Option<Option<FakeIommu>>,
 }
@@ -308,12 +307,11 @@ pub struct FakeSoc {
 impl FakeSoc {
     /// A machine with these parts, and no devices besides.
     #[must_use]
-    pub fn new(console: FakeConsole, interrupts: FakeInterruptController, iommu: Option<FakeIommu>) -> Self {
+    pub fn new(interrupts: FakeInterruptController, iommu: Option<FakeIommu>) -> Self {
         Self {
             ipa_bits: 40,
             device_windows: Vec::new(),
             hidden: Vec::new(),
-            console: Some(console),
             interrupts: Some(interrupts),
             iommu: Some(iommu),
         }
@@ -335,10 +333,6 @@ impl Soc for FakeSoc {
 
     fn hidden(&self) -> &[PhysRange] {
         &self.hidden
-    }
-
-    fn console(&mut self) -> Result<FakeConsole, SocError> {
-        self.console.take().ok_or(SocError::Taken)
     }
 
     fn interrupt_controller(&mut self) -> Result<FakeInterruptController, SocError> {
@@ -397,13 +391,20 @@ mod tests {
     }
 
     #[test]
+    fn a_console_takes_what_it_has_room_for() {
+        let handle = FakeConsole::new(4);
+        assert_eq!(handle.clone().write_some(b"leased"), 4);
+        handle.drain(1);
+        assert_eq!(handle.clone().write_some(b"ed"), 1);
+        assert_eq!(handle.bytes(), b"lease");
+    }
+
+    #[test]
     fn parts_are_given_once() {
-        let mut soc = FakeSoc::new(FakeConsole::new(4), FakeInterruptController::new(&[], &[]), None);
-        let handle = soc.console().unwrap();
-        let mut console = handle.clone();
-        assert_eq!(console.write_some(b"leased"), 4);
-        assert_eq!(handle.bytes(), b"leas");
-        assert_eq!(soc.console().unwrap_err(), SocError::Taken);
+        let mut soc = FakeSoc::new(FakeInterruptController::new(&[], &[]), None);
+        assert!(soc.interrupt_controller().is_ok());
+        assert_eq!(soc.interrupt_controller().unwrap_err(), SocError::Taken);
         assert_eq!(soc.iommu().map(|iommu| iommu.is_none()), Ok(true));
+        assert_eq!(soc.iommu().unwrap_err(), SocError::Taken);
     }
 }

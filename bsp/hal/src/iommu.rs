@@ -9,6 +9,8 @@ use leasehold_memory_map::{Ipa, PageRange, PhysAddr, PhysRange};
 pub enum IommuError {
     /// It cannot walk tables of this geometry. The value is the identification register that says so.
     Unsupported(u32),
+    /// The root of the tables is not aligned to its size, or beyond what it can address.
+    Root(PhysAddr),
     /// It did not answer within its bound. What it was asked for may or may not be done.
     TimedOut,
     /// It reported an error about a command or about itself. The value is its error register.

@@ -41,8 +41,8 @@ impl From<IommuError> for SocError {
 
 /// A machine: the parts that the core needs, each given away once, and where devices are.
 ///
-/// Parts are brought up when they are taken, in whatever order suits the core (the log channel first, so that the
-/// rest can be reported). Each then lives in a lock, or in none, of the core's own.
+/// Parts are brought up when they are taken; each then lives in a lock, or in none, of the core's own. The log channel is
+/// not among them: the board brings it up before anything else of the machine is known, so that the rest can be reported.
 pub trait Soc {
     /// What contains devices.
     type Iommu: Iommu;
@@ -61,12 +61,6 @@ pub trait Soc {
     /// Device registers that no VM sees, whoever drives them: EL2's own log channel, the IOMMU, what would make the
     /// interrupt controller a bus master.
     fn hidden(&self) -> &[PhysRange];
-
-    /// Brings up EL2's log channel.
-    ///
-    /// # Errors
-    /// [`SocError::Taken`], [`SocError::Console`].
-    fn console(&mut self) -> Result<Self::Console, SocError>;
 
     /// Finds the interrupt controller.
     ///

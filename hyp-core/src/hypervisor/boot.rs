@@ -136,6 +136,7 @@ impl<B: Board> Hypervisor<B> {
         let blob = arch::device_tree(device_tree).ok_or(BootError::NoTree(device_tree))?;
         let tree = MachineTree::parse(blob)?;
         let arguments = tree.chosen().and_then(|chosen| chosen.bootargs).unwrap_or("");
+        self.log_level(arguments);
         let mut map = self.memory(&tree, device_tree, blob.len() as u64)?;
         for range in tree.memory() {
             arch::add_ram(*range, device_tree);
@@ -245,6 +246,17 @@ impl<B: Board> Hypervisor<B> {
             crate::log::warn!("no iommu: devices reach all memory");
         }
         Ok(Stage2Registers::new(&geometry, root, Vmid::HOST, features))
+    }
+
+    /// The log's level, from the boot arguments where the board lets them.
+    fn log_level(&self, arguments: &str) {
+        if let Some(level) = argument(arguments, "leasehold.log=") {
+            if !B::CONFIG.overrides {
+                crate::log::warn!("this board does not let boot arguments change the log level");
+            } else if !crate::log::set_level(level) {
+                crate::log::warn!("there is no log level {=str}", level);
+            }
+        }
     }
 
     /// The board's fault policy, or what the boot arguments say where the board lets them.

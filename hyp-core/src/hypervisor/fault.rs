@@ -145,7 +145,7 @@ impl<B: Board> Hypervisor<B> {
         if event.kind == IommuEventKind::Lost {
             crate::log::warn!("iommu: events lost");
         }
-        crate::log::debug!("iommu: {}", event);
+        crate::log::trace!("iommu: {}", event);
         self.facts().faults.lock().device(Record {
             toucher: Toucher::Device {
                 stream: event.stream.unwrap_or(u32::MAX),

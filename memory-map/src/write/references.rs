@@ -9,7 +9,7 @@ use heapless::Vec;
 use leasehold_fdt::{Fdt, Property};
 
 /// How many nodes may be kept, not counting the nodes in them.
-const MAX_KEPT: usize = 16;
+const MAX_KEPT: usize = 48;
 /// How many of the kept nodes, and of the nodes in them, may have a phandle.
 const MAX_PROVIDERS: usize = 32;
 /// How long the path of a kept node may be, in bytes. The longest path in Linux 6.12's Qualcomm trees has 91.

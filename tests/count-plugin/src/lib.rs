@@ -71,7 +71,10 @@ struct Windows {
 }
 
 static PLUGIN: OnceLock<Plugin> = OnceLock::new();
-static WINDOWS: Mutex<Windows> = Mutex::new(Windows { open: Vec::new(), closed: Vec::new() });
+static WINDOWS: Mutex<Windows> = Mutex::new(Windows {
+    open: Vec::new(),
+    closed: Vec::new(),
+});
 
 impl Plugin {
     fn sample(&self, vcpu: c_uint) -> Sample {
@@ -125,7 +128,13 @@ impl Plugin {
     fn report(&self) -> String {
         let mut text = String::new();
         for window in &lock().closed {
-            let _ = writeln!(text, "window {} {} {}", window.name, window.vcpu, self.counts(&window.counts));
+            let _ = writeln!(
+                text,
+                "window {} {} {}",
+                window.name,
+                window.vcpu,
+                self.counts(&window.counts)
+            );
         }
         for (point, counter) in self.options.hits.iter().zip(self.hits) {
             let _ = writeln!(text, "hits {} {}", point.name, counter.sum());
@@ -149,8 +158,10 @@ struct Mark {
 /// The mark that `word` is: HINT #imm, imm from 0x60 to 0x6f (Arm ARM C6.2, HINT: imm is CRm:op2, bits 11:5).
 fn mark(word: u32) -> Option<Mark> {
     let immediate = (word >> 5) & 0x7f;
-    (word & 0xffff_f01f == 0xd503_201f && (0x60..0x70).contains(&immediate))
-        .then(|| Mark { number: ((immediate - 0x60) / 2) as usize, starts: immediate & 1 == 0 })
+    (word & 0xffff_f01f == 0xd503_201f && (0x60..0x70).contains(&immediate)).then(|| Mark {
+        number: ((immediate - 0x60) / 2) as usize,
+        starts: immediate & 1 == 0,
+    })
 }
 
 fn lock() -> std::sync::MutexGuard<'static, Windows> {
@@ -160,7 +171,11 @@ fn lock() -> std::sync::MutexGuard<'static, Windows> {
 extern "C" fn start(vcpu: c_uint, user: *mut c_void) {
     let Some(plugin) = PLUGIN.get() else { return };
     let name = plugin.name(user as usize, &plugin.options.starts);
-    lock().open.push(Window { name, vcpu, counts: plugin.sample(vcpu) });
+    lock().open.push(Window {
+        name,
+        vcpu,
+        counts: plugin.sample(vcpu),
+    });
 }
 
 extern "C" fn stop(vcpu: c_uint, user: *mut c_void) {
@@ -168,7 +183,10 @@ extern "C" fn stop(vcpu: c_uint, user: *mut c_void) {
     let now = plugin.sample(vcpu);
     let name = plugin.name(user as usize, &plugin.options.stops);
     let mut windows = lock();
-    let found = windows.open.iter().rposition(|window| window.name == name && window.vcpu == vcpu);
+    let found = windows
+        .open
+        .iter()
+        .rposition(|window| window.name == name && window.vcpu == vcpu);
     if let Some(index) = found {
         let mut window = windows.open.remove(index);
         for (count, now) in window.counts.iter_mut().zip(now) {
@@ -203,7 +221,10 @@ fn parse(arguments: &[String]) -> Option<Options> {
     let number = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok();
     let point = |text: &str| {
         let (name, address) = text.split_once(':')?;
-        Some(Point { name: name.to_owned(), address: number(address)? })
+        Some(Point {
+            name: name.to_owned(),
+            address: number(address)?,
+        })
     };
     let mut options = Options::default();
     for argument in arguments {

@@ -58,7 +58,10 @@ const NO_REGISTERS: c_int = 0;
 pub fn counters<const N: usize>() -> [Counter; N] {
     // SAFETY: called from the install function, where QEMU allows it.
     let scoreboard = unsafe { qemu_plugin_scoreboard_new(N * size_of::<u64>()) };
-    std::array::from_fn(|index| Counter { scoreboard, offset: index * size_of::<u64>() })
+    std::array::from_fn(|index| Counter {
+        scoreboard,
+        offset: index * size_of::<u64>(),
+    })
 }
 
 impl Counter {

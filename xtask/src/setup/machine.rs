@@ -1,5 +1,6 @@
 //! The Debian machine that xtask runs on: where its archive is, what is installed, and how more gets installed.
 
+use super::debian::Release;
 use crate::{process, ui, workspace};
 use anyhow::{Context, Result};
 use std::fmt::Write;
@@ -66,18 +67,20 @@ impl Machine {
         }
     }
 
-    /// Lines of a sources list: a release, its security updates and its backports.
+    /// Lines of a sources list: a release, its security updates and its backports. A release that is not out yet has
+    /// neither of the latter.
     pub fn sources(&self, release: &str, architectures: &[&str]) -> String {
         let options = match architectures {
             [] => format!("[signed-by={KEYRING}]"),
             some => format!("[signed-by={KEYRING} arch={}]", some.join(",")),
         };
         let (mirror, security) = (&self.mirror, &self.security);
-        format!(
-            "deb {options} {mirror} {release} main\n\
-             deb {options} {security} {release}-security main\n\
-             deb {options} {mirror} {release}-backports main\n"
-        )
+        let mut text = format!("deb {options} {mirror} {release} main\n");
+        if Release::named(release).is_some() {
+            let _ = writeln!(text, "deb {options} {security} {release}-security main");
+            let _ = writeln!(text, "deb {options} {mirror} {release}-backports main");
+        }
+        text
     }
 
     /// Installs those of `packages` that are missing or older than the archive's, after saying so.
@@ -103,37 +106,42 @@ impl Machine {
             format_args!("{names} from Debian's archive, {} ({reason})", root.name()),
         );
         let _lock = process::lock(&workspace::target("debian/install.lock"))?;
-        let options = self.private_lists()?;
+        let config = self.private_lists()?;
         let apt = |verb: &str| {
             let mut command = root.command("apt-get");
-            command.arg("-qq").args(&options).arg(verb);
+            command.arg("-c").arg(&config).args(["-q", verb]);
             command
         };
         process::quiet(&mut apt("update")).context("cannot read Debian's archive")?;
         // Nothing that is there is removed for it: that is for the machine's owner to decide.
         let flags = ["--yes", "--no-install-recommends", "--no-remove"];
-        process::quiet(apt("install").args(flags).args(suite_args).args(packages))
-            .map_err(|error| ui::failure(error, format_args!("see what stands in the way with\n{by_hand}")))
+        process::quiet(apt("install").args(flags).args(suite_args).args(packages)).map_err(|error| {
+            ui::failure(
+                error,
+                format_args!("see what stands in the way, and whether it may be removed, with\n{by_hand}"),
+            )
+        })
     }
 
-    /// Options that make apt use sources and lists of our own, while it installs on this machine.
-    fn private_lists(&self) -> Result<Vec<String>> {
+    /// Writes a configuration that makes apt use sources and lists of our own, while it installs on this machine.
+    fn private_lists(&self) -> Result<PathBuf> {
         let folder = workspace::target("debian/machine");
-        let lists = folder.join("lists");
-        std::fs::create_dir_all(lists.join("partial"))?;
-        let sources = folder.join("sources.list");
-        std::fs::write(&sources, self.sources(&self.codename, &[]))?;
-        let option = |name: &str, value: &Path| format!("-o{name}={}", value.display());
-        Ok(vec![
-            option("Dir::Etc::sourcelist", &sources),
-            option("Dir::Etc::sourceparts", Path::new("/dev/null")),
-            option("Dir::State::lists", &lists),
-            option("Dir::Cache::pkgcache", &folder.join("pkgcache.bin")),
-            option("Dir::Cache::srcpkgcache", &folder.join("srcpkgcache.bin")),
-            "-oAcquire::Languages=none".into(),
-            "-oAPT::Sandbox::User=root".into(),
-            "-oDPkg::Lock::Timeout=300".into(),
-        ])
+        std::fs::create_dir_all(folder.join("lists/partial"))?;
+        std::fs::write(folder.join("sources.list"), self.sources(&self.codename, &[]))?;
+        let at = folder.display();
+        let config = folder.join("apt.conf");
+        let text = format!(
+            "Dir::Etc::sourcelist \"{at}/sources.list\";\n\
+             Dir::Etc::sourceparts \"/dev/null\";\n\
+             Dir::State::lists \"{at}/lists\";\n\
+             Dir::Cache::pkgcache \"{at}/pkgcache.bin\";\n\
+             Dir::Cache::srcpkgcache \"{at}/srcpkgcache.bin\";\n\
+             Acquire::Languages \"none\";\n\
+             APT::Sandbox::User \"root\";\n\
+             DPkg::Lock::Timeout \"300\";\n"
+        );
+        std::fs::write(&config, text).with_context(|| format!("cannot write {}", config.display()))?;
+        Ok(config)
     }
 
     fn by_hand(&self, packages: &[&str], suite: Option<&str>) -> String {
@@ -258,6 +266,23 @@ mod tests {
             (bare.mirror.as_str(), bare.security.as_str()),
             (DEFAULT_MIRROR, DEFAULT_SECURITY)
         );
+    }
+
+    #[test]
+    fn only_releases_that_are_out_have_updates_and_backports() {
+        let machine = Machine::with_sources("bookworm".into(), "");
+        let suites = |release| {
+            let text = machine.sources(release, &["arm64"]);
+            text.lines()
+                .filter_map(|line| line.split(' ').nth(4))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            suites("bookworm"),
+            ["bookworm", "bookworm-security", "bookworm-backports"]
+        );
+        assert_eq!(suites("sid"), ["sid"]);
     }
 
     #[test]

@@ -54,8 +54,7 @@ impl Counter {
                 let rest = &line[line.find(" ... ").unwrap_or(line.len())..];
                 Some(format!("test {}::{name}{rest}", self.program))
             }
-            None if self.running && line.is_empty() => None,
-            None => (!line.starts_with("all doctests ran in ")).then(|| line.to_owned()),
+            None => (!line.is_empty() && !line.starts_with("all doctests ran in ")).then(|| line.to_owned()),
         }
     }
 
@@ -170,7 +169,6 @@ mod tests {
         assert_eq!(
             shown[1..],
             [
-                "",
                 "test leasehold_abi::ffa::tests::ids ... ok",
                 "test leasehold_abi::slow ... ignored, on purpose",
                 "test leasehold_abi::should - should panic ... ok",

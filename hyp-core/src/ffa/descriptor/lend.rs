@@ -29,6 +29,7 @@ impl<'s, S: Source + ?Sized> Lend<'s, S> {
     ///
     /// # Errors
     /// [`Malformed`].
+    #[inline(always)]
     pub fn decode(source: &'s S, len: usize) -> Result<Self, Malformed> {
         let from = Bounded { source, len };
         let header = header(&from)?;

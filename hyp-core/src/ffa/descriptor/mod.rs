@@ -112,12 +112,21 @@ pub struct Malformed {
     /// What is wrong.
     pub field: Field,
     /// At which offset of the descriptor.
-    pub offset: usize,
+    pub offset: u32,
     /// What stands there.
     pub value: u64,
 }
 
 impl Malformed {
+    /// `offset` is within a buffer, or just behind it.
+    const fn new(field: Field, offset: usize, value: u64) -> Self {
+        Self {
+            field,
+            offset: offset as u32,
+            value,
+        }
+    }
+
     /// The FF-A error code: a descriptor that is not encoded as it must be is an invalid parameter in each call.
     #[must_use]
     pub const fn code(&self) -> i32 {
@@ -125,10 +134,12 @@ impl Malformed {
     }
 }
 
+#[inline(always)]
 const fn bad<T>(field: Field, offset: usize, value: u64) -> Result<T, Malformed> {
-    Err(Malformed { field, offset, value })
+    Err(Malformed::new(field, offset, value))
 }
 
+#[inline(always)]
 fn must_be_zero(field: Field, offset: usize, value: u64) -> Result<(), Malformed> {
     if value == 0 { Ok(()) } else { bad(field, offset, value) }
 }
@@ -141,14 +152,11 @@ struct Bounded<'s, S: ?Sized> {
 }
 
 impl<S: Source + ?Sized> Bounded<'_, S> {
+    #[inline(always)]
     fn word(&self, offset: usize) -> Result<u64, Malformed> {
         let inside = offset.checked_add(8).is_some_and(|end| end <= self.len);
         let word = if inside { self.source.doubleword(offset) } else { None };
-        word.ok_or(Malformed {
-            field: Field::Length,
-            offset,
-            value: self.len as u64,
-        })
+        word.ok_or(Malformed::new(Field::Length, offset, self.len as u64))
     }
 }
 
@@ -163,6 +171,7 @@ struct Header {
     access_size: usize,
 }
 
+#[inline(always)]
 fn header<S: Source + ?Sized>(from: &Bounded<'_, S>) -> Result<Header, Malformed> {
     let word = from.word(0)?;
     let sizes = from.word(24)?;
@@ -201,6 +210,7 @@ struct EndpointAccess {
     implementation_defined: [u64; 2],
 }
 
+#[inline(always)]
 fn endpoint_access<S: Source + ?Sized>(from: &Bounded<'_, S>, header: &Header) -> Result<EndpointAccess, Malformed> {
     let at = header.access;
     let word = from.word(at)?;
@@ -230,12 +240,9 @@ pub enum DataAccess {
     ReadWrite,
 }
 
+#[inline(always)]
 fn permissions(raw: u8, at: usize) -> Result<(Option<DataAccess>, Option<bool>), Malformed> {
-    let wrong = Malformed {
-        field: Field::Permissions,
-        offset: at,
-        value: raw.into(),
-    };
+    let wrong = Malformed::new(Field::Permissions, at, raw as u64);
     let data = match raw & 0b11 {
         0 => None,
         ffa::PERMISSION_RO => Some(DataAccess::ReadOnly),

@@ -5,6 +5,7 @@ use crate::ffa::words::{Source, bits};
 use crate::ownership::Constituent;
 
 /// Finds the constituents, which must fill the rest of the descriptor.
+#[inline(always)]
 pub(super) fn composite<'s, S: Source + ?Sized>(
     from: Bounded<'s, S>,
     header: &Header,
@@ -86,6 +87,7 @@ impl<S: Source + ?Sized> Constituents<'_, S> {
         self.error
     }
 
+    #[inline(always)]
     fn read(&mut self) -> Result<Option<Constituent>, Malformed> {
         if self.next == self.from.len {
             return if self.missing == 0 {

@@ -85,11 +85,8 @@ fn one_range<S: Source + ?Sized>(mut constituents: Constituents<'_, S>) -> Resul
         return Err(error);
     }
     let range = range.and_then(|range| PageRange::new(Ipa::checked(range.address)?, range.pages.into()).ok());
-    range.ok_or(Malformed {
-        field: Field::Range,
-        offset: at + COMPOSITE,
-        value: constituents.total_pages().into(),
-    })
+    let value = constituents.total_pages().into();
+    range.ok_or(Malformed::new(Field::Range, at + COMPOSITE, value))
 }
 
 /// What `FFA_MEM_RETRIEVE_RESP` tells a borrower.

@@ -183,7 +183,7 @@ fn patched(good: &[u8], offset: usize, value: &[u8]) -> Vec<u8> {
 fn each_field_of_a_lend_is_checked() {
     use Field::*;
     #[rustfmt::skip]
-    let cases: &[(usize, &[u8], Field, usize)] = &[
+    let cases: &[(usize, &[u8], Field, u32)] = &[
         (2, &[0x2f], Attributes, 2), (2, &[0x40], Attributes, 2), (3, &[1], Attributes, 2),
         (4, &[0b100], Flags, 4), (4, &[0b1_0000], Flags, 4), (5, &[4], Flags, 4), (7, &[0x80], Flags, 4),
         (8, &[1], Handle, 8), (15, &[0x80], Handle, 8),

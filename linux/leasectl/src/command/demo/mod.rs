@@ -23,7 +23,7 @@ pub struct Args {
     #[command(flatten)]
     layout: Layout,
     /// What the board's policy has for an access from EL0.
-    #[arg(long, value_enum, default_value_t = Mechanism::ExternalAbort)]
+    #[arg(long, value_name = "MECHANISM", default_value = "external-abort")]
     expect: Mechanism,
 }
 

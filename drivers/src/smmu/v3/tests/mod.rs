@@ -1,0 +1,96 @@
+//! The driver against the model. Tables are laid out by hand.
+
+mod protocol;
+mod queues;
+mod translations;
+
+use super::model::{Hang, Identity, Initial, Model, SimMemory, Window};
+use super::*;
+use leasehold_hal::{IommuEventKind, MemoryAttributes};
+
+type Unit = Attached<Model, Window>;
+
+const SHARED: u64 = 0x8000_0000;
+const ROOT: PhysAddr = PhysAddr::new(0x9000_0000);
+/// RAM that nothing ever maps.
+const CANARY: u64 = 0x7000_0000;
+const PAGE: u64 = 4096;
+const BLOCK: u64 = 2 << 20;
+/// A PCIe device, 00:01.0.
+const EDU: u32 = 8;
+
+fn registers() -> PhysRange {
+    PhysRange::new(PhysAddr::new(0x905_0000), 0x2_0000).unwrap()
+}
+
+fn geometry(ipa_bits: u8) -> Stage2Geometry {
+    Stage2Geometry::new(ipa_bits, MemoryAttributes::Combine).unwrap()
+}
+
+/// A unit and the memory around it.
+struct Bench {
+    memory: SimMemory,
+    model: Model,
+}
+
+impl Bench {
+    fn new(identity: Identity, initial: Initial) -> Self {
+        let memory = SimMemory::new();
+        let model = Model::new(identity, initial, &memory, CANARY);
+        Self { memory, model }
+    }
+
+    fn qemu() -> Self {
+        Self::new(Identity::QEMU, Initial::Bypassing)
+    }
+
+    fn found_with(&self, bytes: u64) -> Result<Found<Model, Window>, IommuError> {
+        let shared = PhysRange::new(PhysAddr::new(SHARED), bytes).unwrap();
+        Found::over(self.model.clone(), registers(), self.memory.window(shared), shared)
+    }
+
+    fn reset(&self) -> Result<Aborting<Model, Window>, ResetError> {
+        self.found_with(MEMORY_BYTES as u64)?.reset()
+    }
+
+    fn attach(&self) -> Unit {
+        self.reset().unwrap().attach(ROOT, &geometry(40), Vmid::HOST).unwrap()
+    }
+
+    /// Writes the entry of `address` in its table of `level` (1 to 3). The tables on the way are where the address says.
+    fn set(&self, address: u64, level: u32, value: u64) {
+        let tables = [
+            ROOT.get(),
+            0x9010_0000 + (address >> 30 << 12),
+            0xa000_0000 + (address >> 21 << 12),
+        ];
+        let entry = |level: u32| {
+            let index = address >> (39 - 9 * level);
+            let index = if level == 1 { index } else { index & 0x1ff };
+            tables[level as usize - 1] + 8 * index
+        };
+        for above in 1..level {
+            self.memory.write(entry(above), tables[above as usize] | 0b11);
+        }
+        self.memory.write(entry(level), value);
+    }
+
+    fn map_page(&self, address: u64) {
+        self.set(address, 3, address | MEMORY | 0b11);
+    }
+
+    fn map_block(&self, address: u64) {
+        self.set(address, 2, address | MEMORY | 0b01);
+    }
+
+    fn reads(&self, address: u64) -> bool {
+        self.model.dma_read(EDU, address).is_some()
+    }
+}
+
+/// AF, Inner Shareable, read and write, Normal write-back.
+const MEMORY: u64 = 1 << 10 | 0b11 << 8 | 0b11 << 6 | 0b1111 << 2;
+
+fn pages(start: u64, count: u64) -> PageRange<Ipa> {
+    PageRange::new(Ipa::new(start), count).unwrap()
+}
