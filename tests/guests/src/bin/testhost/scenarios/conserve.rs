@@ -48,7 +48,7 @@ pub fn run(host: &mut Host) {
     let shared = Shared {
         mail: host.mail(),
         own,
-        rounds: args::number_of(host.machine.args, "rounds", 10),
+        rounds: args::number_of(host.machine.args, "rounds", 5),
         seed: args::number_of(host.machine.args, "seed", 1),
         good: Default::default(),
         full: Default::default(),
