@@ -1,8 +1,9 @@
 //! Work between marks, for a plugin that counts instructions.
 //!
-//! `hint #(0x60+2n)` starts mark n, `hint #(0x61+2n)` stops it; both are NOPs on every CPU. What mark n is stands in a
-//! line `LH-MARK <n>\t<name>\t<times>`. The count between the marks has the caller's own instructions in it; the part that
-//! was spent in the hypervisor's image is what matters.
+//! `hint #(0x60+2n)` starts window n (0 to 7), `hint #(0x61+2n)` stops it; both are NOPs on every CPU. Windows come one
+//! after the other, and after each comes a line `LH-MARK <n>\t<name>\t<times>`: the k-th such line tells what the k-th
+//! window that was counted is. The count has the caller's own instructions in it; the part that was spent in the
+//! hypervisor's image is what matters.
 
 use core::arch::asm;
 use leasehold_abi::{smccc, vendor};
@@ -85,7 +86,7 @@ fn leases(host: &mut Host) {
         mark!(5, "reclaim.4k", 1, ffa::reclaim(second)),
         mark!(6, "reclaim.4k_join", 1, ffa::reclaim(first)),
         mark!(7, "reclaim.2m", 1, ffa::reclaim(third)),
-        mark!(8, "reclaim.64m", 1, ffa::reclaim(fourth)),
+        mark!(0, "reclaim.64m", 1, ffa::reclaim(fourth)),
     ];
     let gone = vm::destroy(id);
     host.report.step(
@@ -108,10 +109,10 @@ fn faults(host: &mut Host) {
     // Once before, so that what is made at the first time is there.
     let _ = (program.load(user + 8), probe::read(page.base() + 8, Width::Double));
     // SAFETY: a load writes nothing.
-    let el0 = mark!(9, "fault.external-abort", 1, unsafe {
+    let el0 = mark!(1, "fault.external-abort", 1, unsafe {
         program.run(Stub::Load, user, 0)
     });
-    let el1 = mark!(10, "fault.alignment-abort", 1, probe::read(page.base(), Width::Double));
+    let el1 = mark!(2, "fault.alignment-abort", 1, probe::read(page.base(), Width::Double));
     host.report.step(
         "faults",
         el0.is_err() && el1.is_err(),
@@ -131,7 +132,7 @@ fn guest(host: &mut Host) {
         return;
     };
     let waits = guest.run().is_ok_and(|exit| exit.reason == vendor::EXIT_WAIT);
-    let exit = mark!(11, "guest.run_exit", 1, vm::run(guest.id, 0));
+    let exit = mark!(3, "guest.run_exit", 1, vm::run(guest.id, 0));
     let again = exit.is_ok_and(|exit| exit.reason == vendor::EXIT_WAIT);
     host.report.step("run", waits && again, format_args!("{exit:?}"));
     let ended = guest.end();

@@ -114,8 +114,14 @@ fn known(host: &mut Host, conduit: Conduit) {
     let revision = (r[0] as u32, r[1] as u32);
     report.same("revision", revision, (vendor::REVISION_MAJOR, vendor::REVISION_MINOR));
     report.same("PSCI_VERSION", call(psci::VERSION, &[])[0] as u32, psci::VERSION_1_1);
-    // FFA_VERSION: the answer to an older one and to a newer minor is ours; one that cannot be is refused (13.2).
-    report.same("FFA_VERSION 1.0", ffa::version(0x1_0000), numbers::VERSION_1_2 as i32);
+    // FFA_VERSION: the answer to a newer minor is ours, to an older one ours or that it is too old; one that cannot be is
+    // refused (13.2).
+    let old = ffa::version(0x1_0000);
+    report.among(
+        "FFA_VERSION 1.0",
+        old,
+        &[numbers::VERSION_1_2 as i32, numbers::NOT_SUPPORTED],
+    );
     report.same("FFA_VERSION 1.9", ffa::version(0x1_0009), numbers::VERSION_1_2 as i32);
     report.same(
         "FFA_VERSION of bit 31",

@@ -1,6 +1,6 @@
 //! CPUs that come and go, by PSCI (Arm DEN0022F.b, section 5).
 
-use core::sync::atomic::{AtomicI32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use leasehold_abi::psci::{
     AFFINITY_INFO_64, AFFINITY_OFF, AFFINITY_ON, ALREADY_ON, CPU_OFF, CPU_ON_32, CPU_ON_64, CPU_SUSPEND_64, FEATURES,
     INVALID_ADDRESS, INVALID_PARAMETERS, MIGRATE_INFO_TYPE, NOT_SUPPORTED, ON_PENDING, SUCCESS, SYSTEM_OFF,
@@ -156,11 +156,13 @@ fn race(host: &mut Host, cpus: &[u64]) {
     let mut good = true;
     for _ in 0..10 {
         good &= down(cpus) && smp::start_all(&cpus[..2]) == 2;
+        LEAVE.store(false, Ordering::Release);
         let shared = ([const { AtomicI32::new(1) }; 2], cpus[2]);
         smp::each(&shared, |cpu, (answers, mpidr)| {
             smp::meet(cpu);
-            answers[cpu].store(smp::start(2, *mpidr, park), Ordering::Release);
+            answers[cpu].store(smp::start(2, *mpidr, stay_a_while), Ordering::Release);
         });
+        LEAVE.store(true, Ordering::Release);
         let answers = shared.0.map(|a| a.load(Ordering::Acquire));
         let won = answers.iter().filter(|a| **a == SUCCESS).count();
         let lost = answers.iter().filter(|a| [ALREADY_ON, ON_PENDING].contains(a)).count();
@@ -171,8 +173,11 @@ fn race(host: &mut Host, cpus: &[u64]) {
     host.report.step("one wins", good, format_args!("10 times"));
 }
 
-/// Comes and goes.
-extern "C" fn park(_: u64) {
+static LEAVE: AtomicBool = AtomicBool::new(false);
+
+/// Comes, and goes when both have asked for it.
+extern "C" fn stay_a_while(_: u64) {
+    cpu::wait(5_000, || LEAVE.load(Ordering::Acquire));
     psci::call(CPU_OFF, &[]);
 }
 
