@@ -28,6 +28,7 @@ pub(crate) fn is_on(level: u8) -> bool {
 #[rustfmt::skip]
 macro_rules! level {
     ($d:tt $number:literal $level:ident $name:ident) => {
+        #[collapse_debuginfo(yes)]
         #[allow(unused_macros, reason = "not every level has a caller in every configuration")]
         macro_rules! $name {
             ($d($d arg:expr),* $d(,)?) => {{

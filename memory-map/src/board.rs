@@ -16,6 +16,7 @@ pub enum CarveoutKind {
 
 /// A range that the board keeps from the host, in whole pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Carveout<'b> {
     /// What it is, for the log.
     pub name: &'b str,

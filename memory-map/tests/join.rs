@@ -2,15 +2,11 @@
 
 mod common;
 
-use common::{Tree, fixture};
+use common::{BOARD, Tree, fixture, range};
 use leasehold_memory_map::{
     BoardMemory, Carveout, CarveoutKind, MAX_REGIONS, MachineTree, MapError, MemoryMap, Payload, PhysAddr, PhysRange,
     Region, RegionKind, Source,
 };
-
-fn range(start: u64, len: u64) -> PhysRange {
-    PhysRange::constant(PhysAddr::new(start), len)
-}
 
 /// As (start, end, kind).
 fn regions(map: &MemoryMap) -> Vec<(u64, u64, RegionKind)> {
@@ -24,12 +20,6 @@ const PLAIN: RegionKind = RegionKind::Reserved { no_map: false };
 const TREE: RegionKind = RegionKind::Payload(Payload::Tree);
 const KERNEL: RegionKind = RegionKind::Payload(Payload::Kernel);
 const RAMDISK: RegionKind = RegionKind::Payload(Payload::Ramdisk);
-
-const ALL: PhysRange = PhysRange::constant(PhysAddr::new(0), (1 << 52) - 1);
-const ANY: BoardMemory<'_> = BoardMemory {
-    ram: &[ALL],
-    carveouts: &[],
-};
 
 const fn carveout(start: u64, len: u64, kind: CarveoutKind) -> Carveout<'static> {
     Carveout {
@@ -47,7 +37,7 @@ fn join(nodes: &[Tree], reservations: &[(u64, u64)], carveouts: &[Carveout<'_>])
             tree.child(node.clone())
         });
     let blob = tree.blob_with(reservations);
-    let board = BoardMemory { carveouts, ..ANY };
+    let board = BoardMemory { carveouts, ..BOARD };
     MemoryMap::new(
         &MachineTree::parse(blob.bytes()).unwrap(),
         &board,
@@ -108,7 +98,7 @@ fn qemu_from_boot_to_the_hosts_tree() {
 fn u_boots_reservations_may_hold_the_payloads() {
     let blob = fixture("u-boot.dtb");
     let tree = MachineTree::parse(blob.bytes()).unwrap();
-    let map = MemoryMap::new(&tree, &ANY, range(0x8000_0000, blob.bytes().len() as u64)).unwrap();
+    let map = MemoryMap::new(&tree, &BOARD, range(0x8000_0000, blob.bytes().len() as u64)).unwrap();
     assert_eq!(
         regions(&map),
         [
@@ -135,7 +125,7 @@ fn the_hypervisor_may_live_in_the_range_that_the_tree_keeps_for_one() {
             &tree,
             &BoardMemory {
                 carveouts: &[carveout],
-                ..ANY
+                ..BOARD
             },
             place,
         )
@@ -186,7 +176,7 @@ fn memory_that_overlaps_or_is_none() {
         let blob = Tree::root().child(Tree::memory(ranges)).blob();
         let map = MemoryMap::new(
             &MachineTree::parse(blob.bytes()).unwrap(),
-            &ANY,
+            &BOARD,
             range(0x1_0000, 0x1000),
         );
         map.map(|map| regions(&map).len())
@@ -381,7 +371,7 @@ fn the_last_page_of_the_address_space() {
         .child(Tree::memory(&[(top - 0x3000, 0x3000), (top, 0xfff)]))
         .blob();
     let tree = MachineTree::parse(blob.bytes()).unwrap();
-    let mut map = MemoryMap::new(&tree, &ANY, range(top - 0x3000, 0x1000)).unwrap();
+    let mut map = MemoryMap::new(&tree, &BOARD, range(top - 0x3000, 0x1000)).unwrap();
     assert_eq!(map.find_free(0x2000, 0x1000), Some(range(top - 0x2000, 0x2000)));
     assert_eq!(map.find_free(0x2001, 0x1000), None);
     assert_eq!(map.find_free(u64::MAX, 0x1000), None);

@@ -5,17 +5,9 @@
 
 mod common;
 
-use common::{Blob, Tree, dtc_warnings, read};
-use leasehold_memory_map::{
-    BoardMemory, Conduit, GicVersion, HostTree, MachineTree, MemoryMap, PhysAddr, PhysRange, RegionKind,
-};
+use common::{BOARD, Blob, Tree, dtc_warnings, range, read};
+use leasehold_memory_map::{Conduit, GicVersion, HostTree, MachineTree, MemoryMap, PhysAddr, PhysRange, RegionKind};
 use std::path::PathBuf;
-
-fn range(start: u64, len: u64) -> PhysRange {
-    PhysRange::constant(PhysAddr::new(start), len)
-}
-
-const ALL: PhysRange = PhysRange::constant(PhysAddr::new(0), (1 << 52) - 1);
 
 /// The folder, or a note that there is none.
 fn folder() -> Option<PathBuf> {
@@ -125,11 +117,7 @@ fn dragonboard_410c() {
 /// Map, hypervisor in the range that the tree keeps for one, host's tree, and that read again.
 fn whole_way(blob: &Blob, hypervisor: PhysRange) {
     let tree = MachineTree::parse(blob.bytes()).unwrap();
-    let board = BoardMemory {
-        ram: &[ALL],
-        carveouts: &[],
-    };
-    let mut map = MemoryMap::new(&tree, &board, range(0x9f80_0000, blob.bytes().len() as u64)).unwrap();
+    let mut map = MemoryMap::new(&tree, &BOARD, range(0x9f80_0000, blob.bytes().len() as u64)).unwrap();
     map.carve(hypervisor, RegionKind::Hypervisor).unwrap();
     let tables = map.find_free(0x20_0000, 0x20_0000).unwrap();
     map.carve(tables, RegionKind::Hypervisor).unwrap();

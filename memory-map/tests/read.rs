@@ -2,14 +2,10 @@
 
 mod common;
 
-use common::{Tree, fixture};
+use common::{Tree, fixture, range};
 use leasehold_memory_map::{
-    Conduit, EnableMethod, Fault, GicVersion, MachineTree, ModuleKind, PhysAddr, PhysRange, ReservationKind, TreeError,
+    Conduit, EnableMethod, Fault, GicVersion, MachineTree, ModuleKind, ReservationKind, TreeError,
 };
-
-fn range(start: u64, len: u64) -> PhysRange {
-    PhysRange::constant(PhysAddr::new(start), len)
-}
 
 #[test]
 fn qemu_with_gicv3_and_guest_loader() {

@@ -1,6 +1,7 @@
 //! `cargo xtask lint`: formatting, clippy on every target, the direction of the doors, and the generated files.
 
 use crate::doors::{self, Crate, Target};
+use crate::setup::cross;
 use crate::setup::toolchain::{self, BARE_TARGET, Toolchain};
 use crate::{abi, process, ui, workspace};
 use anyhow::{Result, bail};
@@ -56,7 +57,8 @@ impl Lint {
 
     fn format(&mut self) {
         ui::step("Linting", "formatting");
-        let result = process::run(self.own("fmt").args(["--all", "--check"]));
+        let result = process::run(self.own("fmt").args(["--all", "--check", "--", "-l"]));
+        let result = result.map_err(|error| ui::failure(error, "run `cargo fmt --all`; the files are named above"));
         self.check("formatting", result);
     }
 
@@ -71,32 +73,28 @@ impl Lint {
         );
     }
 
-    /// What runs on bare metal: without the log, then with it.
+    /// What runs on bare metal, with the log: without it the same crates are built for the build machine.
     fn bare(&mut self, crates: &[Crate]) {
-        let arguments = select(crates, &[Target::Anywhere]);
-        let target = vec!["--target".into(), BARE_TARGET.into()];
         let logs = crates
             .iter()
             .filter(|package| package.logs && package.target().ok() == Some(Target::Anywhere));
         let logs: Vec<String> = logs.map(|package| format!("{}/defmt", package.name)).collect();
-        let with_log = vec!["--features".into(), logs.join(",")];
-        let programs = select(crates, &[Target::Bare]);
-        for (name, arguments) in [
-            ("crates of bare metal", [arguments.clone(), target.clone()].concat()),
-            (
-                "crates of bare metal, with the log",
-                [arguments, target.clone(), with_log].concat(),
-            ),
-            ("programs of bare metal", [programs, target].concat()),
-        ] {
-            self.clippy(name, self.toolchain.cargo("clippy"), &arguments);
-        }
+        let target = ["--target", BARE_TARGET].map(str::to_owned);
+        let libraries = [
+            &select(crates, &[Target::Anywhere])[..],
+            &target,
+            &["--features".into(), logs.join(",")],
+        ]
+        .concat();
+        self.clippy("crates of bare metal", self.toolchain.cargo("clippy"), &libraries);
+        let programs = [&select(crates, &[Target::Bare])[..], &target].concat();
+        self.clippy("programs of bare metal", self.toolchain.cargo("clippy"), &programs);
     }
 
     /// What runs on a Linux host.
     fn linux(&mut self, crates: &[Crate]) {
         let arguments = select(crates, &[Target::Linux]);
-        match toolchain::linux() {
+        match cross::get() {
             Ok(linux) => self.clippy("programs of the Linux host", linux.cargo("clippy"), &arguments),
             Err(error) => self.check("programs of the Linux host", Err(error)),
         }
@@ -108,6 +106,9 @@ impl Lint {
         if process::quiet(toolchain::clean(&own).args([subcommand, "--version"])).is_ok() {
             let mut command = toolchain::clean(&own);
             command.arg(subcommand).current_dir(workspace::root());
+            if let Some(folder) = std::env::var_os("CARGO_TARGET_DIR") {
+                command.env("CARGO_TARGET_DIR", folder);
+            }
             return command;
         }
         self.toolchain.cargo(subcommand)

@@ -1,7 +1,7 @@
 //! The Linux host's side: the driver, `leasectl`, and an initramfs to boot with.
 
+use crate::setup::cross;
 use crate::setup::kernel::Kernel;
-use crate::setup::toolchain;
 use crate::{build, process, ui, workspace};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ pub fn module(kernel: &Kernel, name: &str, source: &Path, beside: &[&Path]) -> R
             "name them with --headers DIR",
         ));
     };
-    toolchain::cross_gcc()?;
+    cross::gcc()?;
     let work = workspace::target("linux-modules").join(release);
     let copy = work.join(name);
     let _lock = process::lock(&work.join("lock"))?;
@@ -53,7 +53,7 @@ pub fn module(kernel: &Kernel, name: &str, source: &Path, beside: &[&Path]) -> R
     make.arg(format!("M={}", copy.display()))
         .arg(format!("-j{jobs}"))
         .arg("ARCH=arm64");
-    make.arg(format!("CROSS_COMPILE={}", toolchain::cross_prefix()))
+    make.arg(format!("CROSS_COMPILE={}", cross::prefix()))
         .args(&kernel.make_args)
         .arg("modules");
     // A jobserver of a make above would be no use to this one.
@@ -75,8 +75,7 @@ pub fn leasectl() -> Result<PathBuf> {
 /// # Errors
 /// When there is no toolchain for it, or it does not build.
 pub fn static_program(package: &str, bin: &str) -> Result<PathBuf> {
-    toolchain::cross_gcc()?;
-    let mut cargo = toolchain::linux()?.cargo("build");
+    let mut cargo = cross::get()?.cargo("build");
     cargo.args(["--release", "--package", package, "--bin", bin]);
     build::executable(cargo, bin)
 }

@@ -134,7 +134,7 @@ pub fn run(args: Args) -> Result<()> {
     let outcome = watch(machine.start()?, &view);
     let steps = outcome.steps();
     if !steps.steps.is_empty() {
-        println!("\n{}", table::of(&steps));
+        println!("\n{}", table::of(&steps).trim_fmt());
     }
     judge(&outcome, &host)
 }

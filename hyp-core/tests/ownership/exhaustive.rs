@@ -1,7 +1,8 @@
 //! Every order of calls on a small machine: two pages, two guests, callers who are the party and callers who are not.
 
 use crate::model::{Model, PAGE};
-use crate::world::{BLOCK, Call, Config, RAM, World};
+use crate::setting::{BLOCK, Call, Config, RAM};
+use crate::world::World;
 use leasehold_hyp_core::{Layout, VmId};
 use std::collections::{BTreeSet, HashSet};
 

@@ -1,6 +1,7 @@
 //! One lease's way, step by step.
 
-use crate::world::{Answer, BLOCK, Call, RAM, World};
+use crate::setting::{BLOCK, Call, RAM};
+use crate::world::{Answer, World};
 use leasehold_hyp_core::{Layout, VmId};
 
 const BOTH: [Layout; 2] = [Layout::Blocks, Layout::KeptPages];

@@ -10,7 +10,7 @@ use leasehold_hal::Vmid;
 use leasehold_hyp_core::{Machine, SyncError};
 use leasehold_memory_map::{Address, Ipa, PageRange, PhysAddr};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A thing that a machine, or whoever drives it, leaves out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,9 @@ pub enum Omission {
 const CPU0: usize = 0;
 const CPU1: usize = 1;
 const SMMU: usize = 2;
+
+/// Bits 58:55 of a leaf, which hardware leaves to software.
+const IGNORED: u64 = 0xf << 55;
 
 type Stamp = u64;
 
@@ -64,8 +67,14 @@ struct State {
     /// Pages that are looked at, as their VMs address them.
     watched: BTreeMap<u8, Vec<u64>>,
     lines: BTreeMap<u64, Line>,
-    /// Entries that decide about a watched page.
-    deciding: HashSet<(u64, usize)>,
+    /// Entries that decide about a watched page, and their levels.
+    deciding: HashMap<(u64, usize), u32>,
+    /// Pages of the host's that nothing may take away, even for a moment: a device may be using them.
+    kept: BTreeSet<u64>,
+    /// Whether blocks may be split and joined while they are in use.
+    splits: bool,
+    /// What the rules for changing live tables forbid, and was done.
+    broken: Vec<String>,
     observed: bool,
     clock: Stamp,
     asked: Vec<Asked>,
@@ -73,6 +82,8 @@ struct State {
     /// For whom the host loads.
     loading: Option<Principal>,
     omission: Option<Omission>,
+    reads: u32,
+    writes: u32,
     syncs: u32,
     scrubs: u32,
 }
@@ -90,13 +101,18 @@ impl Sim {
             running: BTreeMap::new(),
             watched: BTreeMap::new(),
             lines: BTreeMap::new(),
-            deciding: HashSet::new(),
+            deciding: HashMap::new(),
+            kept: BTreeSet::new(),
+            splits: false,
+            broken: Vec::new(),
             observed: false,
             clock: 0,
             asked: Vec::new(),
             stuck: BTreeSet::new(),
             loading: None,
             omission,
+            reads: 0,
+            writes: 0,
             syncs: 0,
             scrubs: 0,
         }))
@@ -172,13 +188,41 @@ impl Sim {
         self.0.borrow_mut().table(page)[index]
     }
 
-    pub fn syncs(&self) -> u32 {
-        self.0.borrow().syncs
+    /// From now on, nothing may take these pages from the host, even for a moment. Blocks in use may be split if
+    /// `splits` says so.
+    pub fn keep(&self, pages: BTreeSet<u64>, splits: bool) {
+        let mut state = self.0.borrow_mut();
+        state.kept = pages;
+        state.splits = splits;
+        state.observed = false;
     }
 
-    pub fn scrubs(&self) -> u32 {
-        self.0.borrow().scrubs
+    /// What was done that the rules for changing live tables forbid.
+    pub fn broken(&self) -> Vec<String> {
+        self.0.borrow().broken.clone()
     }
+
+    /// How many entries were read and written, translations waited for, and pages scrubbed, since the last time.
+    pub fn counts(&self) -> Counts {
+        let mut state = self.0.borrow_mut();
+        let take = |count: &mut u32| std::mem::take(count);
+        let state = &mut *state;
+        Counts {
+            reads: take(&mut state.reads),
+            writes: take(&mut state.writes),
+            syncs: take(&mut state.syncs),
+            scrubs: take(&mut state.scrubs),
+        }
+    }
+}
+
+/// What was asked of a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    pub reads: u32,
+    pub writes: u32,
+    pub syncs: u32,
+    pub scrubs: u32,
 }
 
 impl State {
@@ -213,6 +257,21 @@ impl State {
         }
     }
 
+    /// What a valid entry may become while it is in use (Arm ARM D8.16.1): nothing with another output, and with level 2
+    /// a block a table and back. Bits that hardware ignores do not matter.
+    fn check_change(&mut self, level: u32, old: u64, new: u64) {
+        use walker::Step::{Fault, Leaf, Next};
+        let allowed = match (walker::step(old, level, 0), walker::step(new, level, 0)) {
+            (Fault, _) | (_, Fault) => true,
+            (Leaf(_), Leaf(_)) => (old ^ new) & !IGNORED == 0,
+            (Next(old), Next(new)) => old == new,
+            (Leaf(_), Next(_)) | (Next(_), Leaf(_)) => self.splits,
+        };
+        if !allowed {
+            self.broken.push(format!("{old:#x} became {new:#x} in use"));
+        }
+    }
+
     /// Walks from the root and from each cached table, and keeps all that is found. What is found by way of a cached
     /// table is as old as that.
     fn walk(&mut self, agent: usize, vmid: u8, root: u64, ipa: u64) {
@@ -221,7 +280,7 @@ impl State {
         for level in 1..=3 {
             for (table, age) in places {
                 let index = walker::index(ipa, level);
-                self.deciding.insert((table, index));
+                self.deciding.insert((table, index), level);
                 match walker::step(self.table(table)[index], level, ipa) {
                     walker::Step::Fault => {}
                     walker::Step::Next(next) => {
@@ -241,6 +300,9 @@ impl State {
             let cached = self.tlbs[agent].tables.range(first..=last);
             places = cached.map(|(key, age)| (key.3, *age)).collect();
         }
+        if vmid == Vmid::HOST.get() && self.kept.contains(&ipa) && !self.is_mapped(root, ipa) {
+            self.broken.push(format!("{ipa:#x} was taken away for a moment"));
+        }
         let (first, last) = ((vmid, ipa, 0), (vmid, ipa, u64::MAX));
         let found: Vec<_> = self.tlbs[agent]
             .stage2
@@ -248,6 +310,19 @@ impl State {
             .map(|(key, _)| *key)
             .collect();
         self.tlbs[agent].combined.extend(found);
+    }
+
+    /// Whether a walk from the root finds a page.
+    fn is_mapped(&mut self, root: u64, ipa: u64) -> bool {
+        let mut table = walker::start(root, ipa).0;
+        for level in 1..=3 {
+            match walker::step(self.table(table)[walker::index(ipa, level)], level, ipa) {
+                walker::Step::Fault => return false,
+                walker::Step::Leaf(_) => return true,
+                walker::Step::Next(next) => table = next,
+            }
+        }
+        false
     }
 
     fn use_translations(&mut self, agent: usize, principal: Principal, ipa: u64) {
@@ -310,14 +385,18 @@ impl State {
 
 impl Machine for Sim {
     fn read_entry(&self, table: PhysAddr, index: usize) -> u64 {
-        self.0.borrow_mut().table(table.get())[index]
+        let mut state = self.0.borrow_mut();
+        state.reads += 1;
+        state.table(table.get())[index]
     }
 
     fn write_entry(&self, table: PhysAddr, index: usize, value: u64) {
         let mut state = self.0.borrow_mut();
         state.observe();
-        state.table(table.get())[index] = value;
-        if state.deciding.contains(&(table.get(), index)) {
+        let old = std::mem::replace(&mut state.table(table.get())[index], value);
+        state.writes += 1;
+        if let Some(&level) = state.deciding.get(&(table.get(), index)) {
+            state.check_change(level, old, value);
             state.observed = false;
         }
     }

@@ -4,9 +4,13 @@
 mod cache;
 mod machine;
 mod model;
+mod setting;
 mod walker;
 mod world;
 
+mod exhaustion;
 mod exhaustive;
+mod large;
 mod lifecycle;
+mod omissions;
 mod properties;

@@ -1,7 +1,7 @@
 //! What each call must do, written as plainly as possible: per page who has it, per lease how far it is.
 
 use crate::cache::Principal;
-use leasehold_hyp_core::{Handle, OwnershipError as Error, PageState, SCRUB_STEP_PAGES, Step, VmId};
+use leasehold_hyp_core::{Handle, OwnershipError as Error, PageState, RANGES_PER_LEASE, SCRUB_STEP_PAGES, Step, VmId};
 use leasehold_memory_map::Ipa;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -122,7 +122,7 @@ impl Model {
             return Err(Error::TooManyLeases(self.max_leases));
         }
         let mut pages = Vec::new();
-        for &(address, count) in ranges {
+        for (n, &(address, count)) in ranges.iter().enumerate() {
             let end = address
                 .checked_add(u64::from(count) * PAGE)
                 .filter(|end| *end <= self.limit);
@@ -149,6 +149,9 @@ impl Model {
                     Made::Ram if pages.contains(&page) => return Err(Error::Overlap(at)),
                     Made::Ram => pages.push(page),
                 }
+            }
+            if n == RANGES_PER_LEASE {
+                return Err(Error::TooManyRanges(n));
             }
         }
         if pages.is_empty() {

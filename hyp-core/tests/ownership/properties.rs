@@ -1,7 +1,8 @@
 //! Any calls by anyone, in any order.
 
 use crate::model::PAGE;
-use crate::world::{Answer, BLOCK, Call, EDGES, GUEST_IPAS, GUESTS, HYPERVISOR_END, RAM, World};
+use crate::setting::{BLOCK, Call, EDGES, GUEST_IPAS, GUESTS, HYPERVISOR_END, RAM};
+use crate::world::{Answer, World};
 use leasehold_hyp_core::{Layout, VmId};
 use proptest::prelude::*;
 use proptest::sample::select;

@@ -1,8 +1,12 @@
 //! The real thing and the model side by side on a machine, and all that must hold after every call.
 
 use crate::cache::{Principal, Value};
-use crate::machine::{Omission, Sim};
+use crate::machine::Sim;
 use crate::model::{Made, Model, PAGE, Phase};
+use crate::setting::{
+    BLOCK, Call, Config, DEVICE_BLOCK, DEVICE_PAGE, GUESTS, HYPERVISOR, HYPERVISOR_END, LEASES, POOL, POOL_PAGES, RAM,
+    RAM_BLOCK, RAM_END, RAM_PAGE, UART, WINDOW, made,
+};
 use crate::walker::{self, Leaf};
 use leasehold_hal::{MemoryAttributes, Stage2Geometry};
 use leasehold_hyp_core::{
@@ -10,119 +14,6 @@ use leasehold_hyp_core::{
 };
 use leasehold_memory_map::{AddrRange, Address, Ipa, PageRange, PhysAddr, PhysRange};
 use std::collections::{BTreeMap, BTreeSet};
-
-pub const LEASES: usize = 4;
-pub const GUESTS: usize = 2;
-
-/// Four 2 MiB blocks: two that are RAM all over, one whose second half has the hypervisor, one that ends early.
-pub const RAM: u64 = 0x4000_0000;
-pub const RAM_END: u64 = 0x407f_d000;
-pub const HYPERVISOR: u64 = 0x4050_0000;
-pub const HYPERVISOR_END: u64 = 0x4060_0000;
-/// Not aligned to the root's size on purpose.
-const POOL: u64 = 0x4050_1000;
-/// As many as no test uses up by the way.
-const POOL_PAGES: u64 = 64;
-pub const BLOCK: u64 = 0x20_0000;
-pub const UART: u64 = 0x0900_0000;
-pub const WINDOW: u64 = 0x0a00_0000;
-
-/// RAM leaves, as the Arm ARM's figures have them: Write-Back, Inner Shareable, read-write, AF, executable.
-const RAM_BLOCK: u64 = 0x7fd;
-const RAM_PAGE: u64 = 0x7ff;
-/// Device leaves: Non-cacheable (stage 1 decides), Outer Shareable, read-write, AF, XN.
-const DEVICE_BLOCK: u64 = 0x40_0000_0000_06d5;
-const DEVICE_PAGE: u64 = 0x40_0000_0000_06d7;
-
-pub fn made(page: u64) -> Made {
-    match page {
-        HYPERVISOR..HYPERVISOR_END => Made::Hypervisor,
-        RAM..RAM_END => Made::Ram,
-        UART..0x0900_1000 => Made::Device,
-        WINDOW..0x0a20_0000 => Made::Device,
-        _ => Made::Nothing,
-    }
-}
-
-/// Pages where something is different from its neighbour.
-pub const EDGES: [u64; 20] = [
-    RAM,
-    RAM + PAGE,
-    RAM + 2 * PAGE,
-    RAM + 64 * PAGE,
-    RAM + BLOCK - PAGE,
-    RAM + BLOCK,
-    RAM + BLOCK + PAGE,
-    RAM + BLOCK + 65 * PAGE,
-    RAM + 2 * BLOCK - PAGE,
-    RAM + 2 * BLOCK,
-    HYPERVISOR - PAGE,
-    HYPERVISOR,
-    POOL,
-    HYPERVISOR_END - PAGE,
-    HYPERVISOR_END,
-    RAM_END - PAGE,
-    RAM_END,
-    UART,
-    UART + PAGE,
-    WINDOW,
-];
-
-/// Where guests put what they retrieve: block-aligned and not, side by side and overlapping.
-pub const GUEST_IPAS: [u64; 6] = [
-    0x4000_0000,
-    0x4000_1000,
-    0x4020_0000,
-    0x4020_1000,
-    0x8000_0000,
-    0x7f_c000_0000,
-];
-
-/// What somebody does.
-#[derive(Clone, Debug)]
-pub enum Call {
-    Create(VmId),
-    /// The VM runs from now on, on every CPU.
-    Start(VmId),
-    Destroy(VmId),
-    Lend {
-        by: VmId,
-        to: VmId,
-        ranges: Vec<(u64, u32)>,
-    },
-    /// Leases are named by their place in the list of all that ever were.
-    Retrieve {
-        by: VmId,
-        lease: usize,
-        ipa: u64,
-    },
-    Relinquish {
-        by: VmId,
-        lease: usize,
-    },
-    Reclaim {
-        by: VmId,
-        lease: usize,
-    },
-    Pin {
-        by: VmId,
-        ipa: u64,
-    },
-    Unpin {
-        by: VmId,
-        ipa: u64,
-    },
-    Load {
-        guest: VmId,
-        to: u64,
-        from: u64,
-    },
-    /// Waits for the VM's TLBs run out, or not.
-    Stick {
-        vm: VmId,
-        stuck: bool,
-    },
-}
 
 /// What must not be, or did not happen.
 pub type Violation = String;
@@ -154,32 +45,6 @@ pub type Tables = (BTreeMap<u64, Vec<u64>>, u32);
 
 fn phys(start: u64, end: u64) -> PhysRange {
     AddrRange::new(PhysAddr::new(start), end - start).unwrap()
-}
-
-/// How a world is made.
-#[derive(Clone)]
-pub struct Config {
-    pub layout: Layout,
-    pub omission: Option<Omission>,
-    pub ipa_bits: u8,
-    pub pool_pages: u64,
-    /// The pages that are looked at.
-    pub pages: Vec<u64>,
-    /// The guests' addresses that are looked at.
-    pub guest_pages: Vec<u64>,
-}
-
-impl Config {
-    pub fn new(layout: Layout) -> Self {
-        Self {
-            layout,
-            omission: None,
-            ipa_bits: 40,
-            pool_pages: POOL_PAGES,
-            pages: EDGES.to_vec(),
-            guest_pages: guest_pages(),
-        }
-    }
 }
 
 impl World {
@@ -220,6 +85,7 @@ impl World {
 
     /// Makes a call on both sides and looks at nothing.
     pub fn replay(&mut self, call: &Call) {
+        self.sim.keep(BTreeSet::new(), self.config.layout == Layout::Blocks);
         _ = self.both(call);
         self.now = None;
     }
@@ -228,6 +94,8 @@ impl World {
     pub fn call(&mut self, call: &Call) -> Result<Outcome, Violation> {
         let before = self.now.take().unwrap_or_else(|| self.tables());
         let model_before = self.model.clone();
+        self.sim
+            .keep(self.untouched(call), self.config.layout == Layout::Blocks);
         let (real, mut model) = self.both(call);
         if real == Err(Error::NoMemory) && self.config.pool_pages < POOL_PAGES {
             self.model = model_before;
@@ -365,6 +233,20 @@ impl World {
         }
     }
 
+    /// The host's pages that are none of a call's business.
+    fn untouched(&self, call: &Call) -> BTreeSet<u64> {
+        let own = |page: &u64| made(*page) == Made::Ram && !self.model.lent.contains_key(page);
+        let mut pages: BTreeSet<_> = self.config.pages.iter().copied().filter(own).collect();
+        if let Call::Lend { by, to, ranges } = call
+            && matches!(self.model.lend(*by, *to, ranges), Ok(_) | Err(Error::TimedOut(_)))
+        {
+            for &(start, count) in ranges {
+                pages.retain(|page| *page < start || *page >= start + u64::from(count) * PAGE);
+            }
+        }
+        pages
+    }
+
     /// The pool was empty: a lease that was to be retrieved may have been scrubbed, and may have to be once more.
     fn nothing_retrieved(&mut self, call: &Call) -> Result<(), Violation> {
         if let Call::Retrieve { lease, .. } = call {
@@ -385,6 +267,8 @@ impl World {
         if !unchanged {
             self.check_tables()?;
         }
+        let broken = self.sim.broken();
+        ensure!(broken.is_empty(), "{broken:?}");
         self.check_tlbs()?;
         self.check_contents()?;
         for &page in &self.config.pages {
@@ -515,6 +399,31 @@ impl World {
         (contents.collect(), self.real.free_tables())
     }
 
+    /// A lease and back, if there is memory for that, so that nothing waits for a confirmation any more.
+    fn one_more_lease(&mut self) -> Result<(), Violation> {
+        let vm = VmId::guest(0).unwrap();
+        let lend = Call::Lend {
+            by: VmId::HOST,
+            to: vm,
+            ranges: vec![(RAM, 1)],
+        };
+        let tight = self.config.pool_pages < POOL_PAGES;
+        for call in [Call::Create(vm), lend] {
+            let outcome = self.call(&call)?;
+            let full = tight && outcome == Err(Error::NoMemory);
+            ensure!(full || outcome == Ok(Answer::Done), "{call:x?}: {outcome:?}");
+            if full {
+                break;
+            }
+        }
+        _ = self.call(&Call::Reclaim {
+            by: VmId::HOST,
+            lease: self.handles.len() - 1,
+        })?;
+        _ = self.call(&Call::Destroy(vm))?;
+        Ok(())
+    }
+
     /// Ends everything in the ordinary way: all is as it was at boot.
     pub fn wind_up(&mut self) -> Result<(), Violation> {
         for vm in [VmId::HOST].into_iter().chain((0..GUESTS).filter_map(VmId::guest)) {
@@ -533,20 +442,7 @@ impl World {
         for ipa in self.model.host_pins.clone() {
             _ = self.call(&Call::Unpin { by: VmId::HOST, ipa })?;
         }
-        // One more of each, so that nothing waits for a confirmation any more.
-        let vm = VmId::guest(0).unwrap();
-        _ = self.call(&Call::Create(vm))?;
-        let page = Call::Lend {
-            by: VmId::HOST,
-            to: vm,
-            ranges: vec![(RAM, 1)],
-        };
-        ensure!(self.call(&page)? == Ok(Answer::Done), "a page cannot be lent");
-        _ = self.call(&Call::Reclaim {
-            by: VmId::HOST,
-            lease: self.handles.len() - 1,
-        })?;
-        _ = self.call(&Call::Destroy(vm))?;
+        self.one_more_lease()?;
         let boot = Self::with(self.config.clone())
             .map_err(|error| format!("{error:?}"))?
             .tables();
@@ -571,12 +467,4 @@ pub type Outcome = Result<Answer, Error>;
 /// Which of several pinned pages is named does not matter.
 fn same(real: &Outcome, model: &Outcome) -> bool {
     matches!((real, model), (Err(Error::Pinned(_)), Err(Error::Pinned(_)))) || real == model
-}
-
-fn guest_pages() -> Vec<u64> {
-    let around = |ipa: u64| [ipa, ipa + PAGE, ipa + 64 * PAGE, ipa + BLOCK - PAGE];
-    let mut pages: Vec<u64> = GUEST_IPAS.into_iter().flat_map(around).collect();
-    pages.sort_unstable();
-    pages.dedup();
-    pages
 }

@@ -25,6 +25,7 @@ pub enum ModuleKind {
 
 /// Something that the boot loader has put into memory: a node of `/chosen` that is compatible with `multiboot,module`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Module<'a> {
     /// What it is.
     pub kind: ModuleKind,

@@ -36,6 +36,7 @@ pub enum ReservationKind {
 
 /// A range of `/reserved-memory`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ReservedRange<'a> {
     /// The node's name.
     pub name: &'a str,
@@ -47,6 +48,7 @@ pub struct ReservedRange<'a> {
 
 /// A node of `/reserved-memory` that asks for a size and leaves the place to the operating system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct DynamicReservation<'a> {
     /// The node's name.
     pub name: &'a str,
@@ -102,6 +104,7 @@ pub enum GicVersion {
 
 /// The interrupt controller.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Gic {
     /// Its version.
     pub version: GicVersion,

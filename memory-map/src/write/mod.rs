@@ -36,6 +36,13 @@ pub enum WriteError {
         /// How many there may be.
         limit: usize,
     },
+    /// An address or length of the host's memory does not fit into the cells that the tree has for it.
+    Cells {
+        /// The address or length.
+        number: u64,
+        /// How many cells there are.
+        cells: u32,
+    },
     /// A name or path that was given here is not one.
     Name(NodeName),
     /// A node that EL2 keeps is the interrupt controller of one that the host sees.

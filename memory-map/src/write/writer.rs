@@ -127,9 +127,11 @@ impl<'o, 'n> Writer<'o, 'n> {
 
     /// Writes a number of `cells` cells, at most two.
     pub fn cells(&mut self, number: u64, cells: u32) -> Result<(), WriteError> {
-        let bytes = number.to_be_bytes();
-        let first = bytes.len().saturating_sub(cells as usize * 4);
-        self.bytes(bytes.get(first..).unwrap_or_default())
+        match (cells, u32::try_from(number)) {
+            (2, _) => self.bytes(&number.to_be_bytes()),
+            (1, Ok(number)) => self.word(number),
+            _ => Err(WriteError::Cells { number, cells }),
+        }
     }
 
     /// Writes a property.

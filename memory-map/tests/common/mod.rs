@@ -1,6 +1,9 @@
-//! Trees for tests, read and written without a line of the code under test.
+//! Trees for tests, read and written without a line of the code under test, and what the test files share.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+use leasehold_memory_map::{
+    BoardMemory, HostTree, Kept, MachineTree, MemoryMap, Node, PhysAddr, PhysRange, RegionKind, WriteError,
+};
 use std::path::Path;
 
 /// A blob at a multiple of eight bytes.
@@ -245,4 +248,48 @@ pub fn dtc_warnings(blob: &[u8]) -> Option<Vec<String>> {
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{text}");
     Some(text.lines().map(String::from).collect())
+}
+
+/// All addresses that there are.
+pub const ALL: PhysRange = PhysRange::constant(PhysAddr::new(0), (1 << 52) - 1);
+/// A board that takes any tree.
+pub const BOARD: BoardMemory<'_> = BoardMemory {
+    ram: &[ALL],
+    carveouts: &[],
+};
+
+pub fn range(start: u64, len: u64) -> PhysRange {
+    PhysRange::constant(PhysAddr::new(start), len)
+}
+
+/// A map of the tree's memory alone, with a hypervisor at `own`.
+pub fn map_of(machine: &MachineTree<'_>, own: &[PhysRange]) -> MemoryMap {
+    let blob = range(machine.memory()[0].start().as_u64() + 0x10_0000, 0x1000);
+    let mut map = MemoryMap::new(machine, &BOARD, blob).unwrap();
+    for range in own {
+        map.carve(*range, RegionKind::Hypervisor).unwrap();
+    }
+    map
+}
+
+/// A host with no command line and no RAM disk.
+pub fn host<'e>(map: &'e MemoryMap, kept: &'e [Kept<'e>], extra: &'e [Node<'e>]) -> HostTree<'e> {
+    HostTree {
+        map,
+        kept,
+        bootargs: "",
+        ramdisk: None,
+        extra,
+    }
+}
+
+/// The tree of a host, and a check that nothing is written behind it.
+pub fn write_host(host: &HostTree<'_>, machine: &MachineTree<'_>) -> Result<Blob, WriteError> {
+    let mut out = vec![0xaa; 64 * 1024];
+    let len = host.write(machine, &mut out)?;
+    assert!(
+        out[len..].iter().all(|byte| *byte == 0xaa),
+        "nothing is written behind the end"
+    );
+    Ok(Blob::new(&out[..len]))
 }

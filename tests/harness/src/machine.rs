@@ -412,11 +412,15 @@ impl Board {
     }
 }
 
+/// The root of the workspace.
+pub(crate) fn workspace() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().nth(2).unwrap_or(package)
+}
+
 /// `target/run` of the workspace, or what `LEASEHOLD_RUN_DIR` names.
 fn run_root() -> PathBuf {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let workspace = package.ancestors().nth(2).unwrap_or(package);
-    std::env::var_os("LEASEHOLD_RUN_DIR").map_or_else(|| workspace.join("target/run"), PathBuf::from)
+    std::env::var_os("LEASEHOLD_RUN_DIR").map_or_else(|| workspace().join("target/run"), PathBuf::from)
 }
 
 fn read_header(path: &Path) -> Result<ImageHeader, Error> {

@@ -1,5 +1,6 @@
 //! The channels of a running machine: read as they come, written to files, passed on in order of arrival.
 
+use crate::machine::workspace;
 use crate::process::{Exit, Killer};
 use leasehold_flash::stream::{Event, Formatter, LogDecoder};
 use std::collections::BTreeMap;
@@ -177,6 +178,7 @@ impl El2Files {
             guests: BTreeMap::new(),
             formatter: Formatter {
                 locations: true,
+                root: Some(workspace().to_owned()),
                 ..Formatter::default()
             },
         })

@@ -1,7 +1,7 @@
 //! Debian's own arm64 kernels, unpacked under `target/debian`, and kernels of the user's own.
 
+use super::cross;
 use super::debian::{self, Package, Packages, Release};
-use super::toolchain;
 use crate::{process, ui, workspace};
 use anyhow::{Context, Result, bail};
 use std::fmt;
@@ -287,7 +287,7 @@ fn file_of(folder: &Path, prefix: &str) -> Result<PathBuf> {
 fn make_args(version: Version) -> Vec<String> {
     let mut args = vec![
         // The headers ask for the very compiler of the kernel, gcc-12 or gcc-14; this machine has one of them.
-        format!("CC={}gcc", toolchain::cross_prefix()),
+        format!("CC={}gcc", cross::prefix()),
         // BTF of modules would need pahole.
         "CONFIG_DEBUG_INFO_BTF_MODULES=".into(),
     ];

@@ -3,6 +3,7 @@
 use crate::ui;
 use anyhow::{Result, bail};
 
+pub mod cross;
 pub mod debian;
 pub mod kernel;
 pub mod machine;
@@ -45,8 +46,8 @@ pub fn run(args: Args) -> Result<()> {
         Ok(format!("{version} for {}", toolchain::BARE_TARGET))
     }));
     show(qemu::get().map(|qemu| format!("QEMU {}.{}, {}", qemu.version.0, qemu.version.1, qemu.program.display())));
-    show(toolchain::cross_gcc().map(|()| format!("{}gcc", toolchain::cross_prefix())));
-    show(toolchain::linux().map(|linux| format!("Rust for {}", linux.target)));
+    show(cross::gcc().map(|()| format!("{}gcc", cross::prefix())));
+    show(cross::get().map(|linux| format!("Rust for {}", linux.target)));
     for version in kernels {
         show(kernel::get(*version).map(|kernel| format!("Linux {}", kernel.release.unwrap_or_default())));
     }

@@ -3,7 +3,6 @@
 //! Where the toolchain in use has the target, that is all. Else, on Debian, its `rustc-web` packages are installed and
 //! `core`, `alloc` and `compiler_builtins` built from their sources, once, into a private sysroot. Else rustup is asked.
 
-use super::debian::{Packages, Release};
 use super::machine::{self, Machine};
 use crate::{process, ui, workspace};
 use anyhow::{Context, Result, bail};
@@ -14,12 +13,6 @@ use std::time::Duration;
 
 /// The target of EL2 and of the bare-metal hosts and guests: no FP or SIMD registers are used behind the back of a VM.
 pub const BARE_TARGET: &str = "aarch64-unknown-none-softfloat";
-
-/// The target of programs for a Linux host.
-pub const LINUX_TARGET: &str = "aarch64-unknown-linux-gnu";
-
-/// The same, with musl: what rustup offers for static programs.
-pub const LINUX_MUSL_TARGET: &str = "aarch64-unknown-linux-musl";
 
 /// Debian's toolchain: compiler, cargo, the library's sources, clippy, rustfmt and LLVM's tools of one release.
 const PACKAGES: [&str; 7] = [
@@ -67,10 +60,7 @@ pub struct Toolchain {
 /// When there is none and none can be made; the error names the commands to run by hand.
 pub fn get() -> Result<Toolchain> {
     if has_target(BARE_TARGET) {
-        return Ok(Toolchain {
-            cargo: own_cargo(),
-            sysroot: None,
-        });
+        return Ok(Toolchain::own());
     }
     match Machine::debian() {
         Ok(machine) => debian(&machine),
@@ -79,6 +69,14 @@ pub fn get() -> Result<Toolchain> {
 }
 
 impl Toolchain {
+    /// The toolchain that runs xtask, as it is.
+    pub(super) fn own() -> Toolchain {
+        Toolchain {
+            cargo: own_cargo(),
+            sysroot: None,
+        }
+    }
+
     /// `cargo SUBCOMMAND` with the environment that this toolchain needs; built things go into `target/bare`.
     ///
     /// Bare-metal builds add `--target` [`BARE_TARGET`].
@@ -119,13 +117,13 @@ impl Toolchain {
     }
 
     /// The private sysroot, where the toolchain is Debian's.
-    pub(crate) fn sysroot(&self) -> Option<&Path> {
+    pub(super) fn sysroot(&self) -> Option<&Path> {
         self.sysroot.as_deref()
     }
 }
 
 /// Whether the toolchain in use has the library of a target.
-pub(crate) fn has_target(target: &str) -> bool {
+pub(super) fn has_target(target: &str) -> bool {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let mut command = Command::new(rustc);
     command
@@ -173,7 +171,8 @@ fn path_with(first: &[&Path]) -> OsString {
     std::env::join_paths(all).unwrap_or(rest)
 }
 
-fn rustup(target: &str) -> Result<Toolchain> {
+/// Asks rustup for a target, with a bounded wait.
+pub(super) fn rustup(target: &str) -> Result<Toolchain> {
     let add = format!("rustup target add {target}");
     if process::find("rustup").is_none() {
         return Err(ui::failure(
@@ -190,14 +189,12 @@ fn rustup(target: &str) -> Result<Toolchain> {
     if !has_target(target) {
         bail!("`{add}` ended well, and yet rustc has no {target}: is the rustc on PATH rustup's?");
     }
-    Ok(Toolchain {
-        cargo: own_cargo(),
-        sysroot: None,
-    })
+    Ok(Toolchain::own())
 }
 
-fn debian(machine: &Machine) -> Result<Toolchain> {
-    if !machine::installed(&PACKAGES) {
+/// Debian's toolchain, with a private sysroot for [`BARE_TARGET`].
+pub(super) fn debian(machine: &Machine) -> Result<Toolchain> {
+    if !machine::installed(&PACKAGES) || !new_enough()? {
         machine.install(
             &PACKAGES,
             None,
@@ -214,6 +211,20 @@ fn debian(machine: &Machine) -> Result<Toolchain> {
         cargo: "/usr/bin/cargo".into(),
         sysroot: Some(sysroot),
     })
+}
+
+/// Whether Debian's compiler is as new as the workspace asks for.
+fn new_enough() -> Result<bool> {
+    let version = process::output(Command::new("/usr/bin/rustc").arg("-V"))?;
+    let found = release(&version).with_context(|| format!("`rustc -V` says {version:?}"))?;
+    let needed = release(concat!("rustc ", env!("CARGO_PKG_RUST_VERSION"))).context("the workspace's rust-version")?;
+    Ok(found >= needed)
+}
+
+/// Major and minor number of `rustc 1.96.0 (ac68faa20 2026-05-25)`.
+fn release(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.strip_prefix("rustc ")?.split(['.', '-', ' ']).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 /// What a sysroot belongs to: the compiler, down to the package's revision, the target, and the place, which its
@@ -317,125 +328,46 @@ fn write_wrappers(sysroot: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A toolchain that builds static programs for AArch64 Linux, and the target to name.
-#[derive(Clone, Debug)]
-pub(crate) struct LinuxToolchain {
-    toolchain: Toolchain,
-    /// The target's triple.
-    pub target: &'static str,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Finds or makes a toolchain for static AArch64 Linux programs.
-///
-/// # Errors
-/// As [`get`].
-pub(crate) fn linux() -> Result<LinuxToolchain> {
-    for target in [LINUX_MUSL_TARGET, LINUX_TARGET] {
-        if has_target(target) {
-            return Ok(LinuxToolchain {
-                toolchain: Toolchain {
-                    cargo: own_cargo(),
-                    sysroot: None,
-                },
-                target,
-            });
+    #[test]
+    fn releases_are_compared_as_numbers() {
+        assert_eq!(
+            release("rustc 1.96.0 (ac68faa20 2026-05-25) (built from a source tarball)"),
+            Some((1, 96))
+        );
+        assert!(release("rustc 1.100.0-nightly (x)") > release("rustc 1.95"));
+        assert_eq!(release("cargo 1.96.0"), None);
+    }
+
+    #[test]
+    fn the_host_is_the_compilers() {
+        assert_eq!(
+            host("rustc 1.96.0\nbinary: rustc\nhost: x86_64-unknown-linux-gnu\n").unwrap(),
+            "x86_64-unknown-linux-gnu"
+        );
+        assert!(host("rustc 1.96.0\n").is_err());
+    }
+
+    #[test]
+    fn a_private_sysroot_is_used_by_every_tool() {
+        let toolchain = Toolchain {
+            cargo: "/usr/bin/cargo".into(),
+            sysroot: Some("/s".into()),
+        };
+        let command = toolchain.cargo("clippy");
+        let value = |name: &str| {
+            let of_name = command.get_envs().find(|(found, _)| *found == name);
+            of_name.map(|(_, value)| value.map(|value| value.to_string_lossy().into_owned()))
+        };
+        assert_eq!(value("RUSTC"), Some(Some("/s/bin/rustc".into())));
+        assert_eq!(value("SYSROOT"), Some(Some("/s".into())));
+        assert!(value("PATH").flatten().unwrap().starts_with("/s/bin:/usr/bin:"));
+        // What a cargo or a rustup above has set is not there.
+        for name in ["CARGO", "LD_LIBRARY_PATH", "RUSTFLAGS", "RUSTUP_TOOLCHAIN"] {
+            assert_eq!(value(name), Some(None), "{name}");
         }
     }
-    let machine = match Machine::debian() {
-        Ok(machine) => machine,
-        Err(no_debian) => {
-            let toolchain = rustup(LINUX_MUSL_TARGET).map_err(|error| error.context(no_debian))?;
-            return Ok(LinuxToolchain {
-                toolchain,
-                target: LINUX_MUSL_TARGET,
-            });
-        }
-    };
-    let toolchain = debian(&machine)?;
-    if let Some(sysroot) = toolchain.sysroot() {
-        link_linux_library(sysroot)?;
-    }
-    Ok(LinuxToolchain {
-        toolchain,
-        target: LINUX_TARGET,
-    })
-}
-
-/// Puts Debian's arm64 standard library, of the compiler's own release, beside the bare-metal one.
-fn link_linux_library(sysroot: &Path) -> Result<()> {
-    let place = sysroot.join("lib/rustlib").join(LINUX_TARGET);
-    if place.join("lib").exists() {
-        return Ok(());
-    }
-    let version = machine::version_of("libstd-rust-web-dev").context("libstd-rust-web-dev is not installed")?;
-    let package = format!("libstd-rust-web-dev:arm64={version}");
-    let machine = Machine::debian()?;
-    let release = Release::named(&machine.codename).unwrap_or(Release::Bookworm);
-    let unpacked = Packages::open(release)?.unpack(&[&package]).map_err(|error| {
-        ui::failure(
-            error,
-            "bring the machine's rustc-web up to the archive's version: `apt-get install rustc-web`",
-        )
-    })?;
-    if place.is_symlink() {
-        std::fs::remove_file(&place)?;
-    }
-    std::os::unix::fs::symlink(unpacked.join("usr/lib/rustlib").join(LINUX_TARGET), &place)
-        .with_context(|| format!("cannot make {}", place.display()))
-}
-
-impl LinuxToolchain {
-    /// `cargo SUBCOMMAND` for static programs of [`LinuxToolchain::target`]; built things go into `target/linux`.
-    pub fn cargo(&self, subcommand: &str) -> Command {
-        let mut command = self.toolchain.cargo(subcommand);
-        let name = self.target.to_uppercase().replace('-', "_");
-        command
-            .args(["--target", self.target])
-            .env("CARGO_TARGET_DIR", workspace::target("linux"))
-            // It goes into an initramfs: symbols stay, for a panic's trace, line tables do not.
-            .env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo")
-            .env(format!("CARGO_TARGET_{name}_RUSTFLAGS"), "-Ctarget-feature=+crt-static");
-        if self.target == LINUX_TARGET {
-            command.env(format!("CARGO_TARGET_{name}_LINKER"), format!("{}gcc", cross_prefix()));
-        } else {
-            // rustup's musl target brings its own C library and start files, and its own linker.
-            command.env(format!("CARGO_TARGET_{name}_LINKER"), "rust-lld");
-        }
-        command
-    }
-}
-
-/// What C compilers for AArch64 Linux have before their name: nothing on a machine that is one.
-pub(crate) fn cross_prefix() -> &'static str {
-    if cfg!(all(target_arch = "aarch64", target_os = "linux")) {
-        ""
-    } else {
-        "aarch64-linux-gnu-"
-    }
-}
-
-/// Finds gcc and make for AArch64 Linux, or installs them.
-///
-/// # Errors
-/// When they are missing and cannot be installed; the error names the command to run by hand.
-pub(crate) fn cross_gcc() -> Result<()> {
-    let gcc = format!("{}gcc", cross_prefix());
-    // On Debian a C library for static programs comes with libc6-dev, here a cross one.
-    if machine::program(&gcc).is_some() && machine::program("make").is_some() && has_libc(&gcc) {
-        return Ok(());
-    }
-    let native = cross_prefix().is_empty();
-    let packages: &[&str] = if native {
-        &["gcc", "make", "libc6-dev"]
-    } else {
-        &["gcc-aarch64-linux-gnu", "make", "libc6-dev-arm64-cross"]
-    };
-    let machine = Machine::debian().with_context(|| format!("{gcc} or make is missing, or has no static libc"))?;
-    machine.install(packages, None, "a C compiler for the host's driver")
-}
-
-/// Whether gcc finds a static C library.
-fn has_libc(gcc: &str) -> bool {
-    let path = process::output(Command::new(gcc).arg("-print-file-name=libc.a")).unwrap_or_default();
-    Path::new(path.trim()).is_absolute()
 }

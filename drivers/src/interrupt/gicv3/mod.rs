@@ -1,7 +1,7 @@
 //! GICv3 (Arm IHI 0069), and what GICv4 shares with it.
 //!
 //! Distributor and the redistributors' SGI frames are the host's. The control frame of each redistributor is trapped and
-//! filtered ([`filter`]), the ITS and the frames for virtual LPIs are hidden, so that the host cannot make the
+//! filtered (`filter.rs`), the ITS and the frames for virtual LPIs are hidden, so that the host cannot make the
 //! controller read or write memory.
 //!
 //! What remains visible: GICD is not trapped, so GICD_TYPER.LPIS (and num_LPIs) still read as the hardware has them. An

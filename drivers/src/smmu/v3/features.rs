@@ -77,6 +77,17 @@ impl Features {
         Ok(())
     }
 
+    /// Whether a walk of these tables starts at level 0, in a table of the driver's whose entries are the tables that stand
+    /// side by side at level 1, and not in those at once.
+    ///
+    /// It sees the same either way. QEMU 10.0 looks in the first of the tables side by side for all of them
+    /// (`smmu_ptw_64_s2` clears the very bits that tell them apart): besides that devices get nowhere, a translation is
+    /// remembered under two addresses and forgotten under one. A start at level 0 needs 44 bits of output (Arm ARM
+    /// D8.2.9).
+    pub fn starts_at_level_0(&self, geometry: &Stage2Geometry) -> bool {
+        geometry.root_tables() > 1 && self.output_bits() >= 44
+    }
+
     /// How wide the addresses are that come out of it, at most 48 bits (6.3.6, OAS).
     pub fn output_bits(&self) -> u8 {
         [32, 36, 40, 42, 44, 48][usize::from(self.stage2_ps())]

@@ -7,7 +7,7 @@ use super::command::COMMAND_BYTES;
 use super::event::EVENT_BYTES;
 use super::features::Features;
 use super::structures::{L1STD_BYTES, STE_BYTES};
-use leasehold_memory_map::{Address, PhysRange};
+use leasehold_memory_map::{Address, PAGE_SIZE, PhysRange};
 
 /// log2 of the entries of the command queue: a page, which is more than is ever asked for between two syncs.
 const COMMANDS: u8 = 8;
@@ -15,6 +15,9 @@ const COMMANDS: u8 = 8;
 const EVENTS: u8 = 10;
 /// What SPLIT can be (Arm IHI 0070, 6.3, SMMU_STRTAB_BASE_CFG).
 const SPLITS: [u8; 3] = [6, 8, 10];
+
+/// The size of a translation table, in bytes.
+pub const TABLE_BYTES: usize = PAGE_SIZE as usize;
 
 /// How the stream table is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +80,8 @@ pub struct Layout {
     pub commands: usize,
     /// log2 of its entries.
     pub command_bits: u8,
+    /// A translation table of level 0.
+    pub top: usize,
     /// The event queue.
     pub events: usize,
     /// log2 of its entries.
@@ -99,14 +104,16 @@ impl Layout {
             entry_bytes,
             (COMMAND_BYTES << command_bits).max(32),
             EVENT_BYTES << event_bits,
+            TABLE_BYTES,
         ];
-        let [descriptors, entries, commands, events] = place(sizes, memory)?;
+        let [descriptors, entries, commands, events, top] = place(sizes, memory)?;
         Ok(Self {
             table,
             descriptors,
             entries,
             commands,
             command_bits,
+            top,
             events,
             event_bits,
         })

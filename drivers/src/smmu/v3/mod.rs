@@ -28,11 +28,11 @@ use event::EVENT_BYTES;
 use features::Features;
 use layout::Layout;
 use leasehold_hal::{AttachedIommu, Iommu, IommuError, IommuEvent, Stage2Geometry, Vmid};
-use leasehold_memory_map::{Address, Ipa, PageRange, PhysAddr, PhysRange};
+use leasehold_memory_map::{Address, Ipa, PAGE_SIZE, PageRange, PhysAddr, PhysRange};
 use queue::Position;
 use registers::{CMDQ_CONS, CMDQ_PROD, EVENTQ_CONS, EVENTQ_PROD, GERROR, GERRORN, OVERFLOW};
 pub use reset::ResetError;
-use structures::{STE_BYTES, Ste};
+use structures::{STE_BYTES, Start, Ste};
 use tock_registers::interfaces::{Readable, Writeable};
 
 /// How much memory is enough for a unit with 16-bit StreamIDs and 2-level stream tables, in bytes.
@@ -147,8 +147,12 @@ struct Device<I, M> {
     consumer: Position,
     /// GERRORN.
     acknowledged: u32,
+    /// Events were lost, and nobody has been told.
+    lost: bool,
     /// Where the next event is taken.
     event: Position,
+    /// OVACKFLG.
+    event_acknowledged: u32,
 }
 
 impl<I: Io, M: Io> Device<I, M> {
@@ -158,10 +162,10 @@ impl<I: Io, M: Io> Device<I, M> {
         self.consumer
     }
 
-    /// Fails if an error is active. Then acknowledges it, so that the unit goes on; a command that it could not take is
-    /// replaced by one that does nothing (7.1).
+    /// Acknowledges the errors that are active, so that the unit goes on. Fails if there are any but that events were lost;
+    /// a command that it could not take is replaced by one that does nothing (7.1).
     fn check(&mut self) -> Result<(), IommuError> {
-        let errors = self.io.at(GERROR).get() ^ self.acknowledged;
+        let mut errors = self.io.at(GERROR).get() ^ self.acknowledged;
         if errors == 0 {
             return Ok(());
         }
@@ -173,7 +177,14 @@ impl<I: Io, M: Io> Device<I, M> {
         }
         self.acknowledged ^= errors;
         self.io.at(GERRORN).set(self.acknowledged);
-        Err(IommuError::Failed(errors))
+        // A device can bring this about, and it says nothing of commands.
+        self.lost |= GERROR::EVENTQ_ABT_ERR.is_set(errors);
+        errors &= !GERROR::EVENTQ_ABT_ERR::SET.value;
+        if errors == 0 {
+            Ok(())
+        } else {
+            Err(IommuError::Failed(errors))
+        }
     }
 
     /// Waits until `done`, with a bound, and no longer than until there is an error.
@@ -225,15 +236,40 @@ impl<I: Io, M: Io> Device<I, M> {
         Ok(())
     }
 
+    /// Where walks of the tables at `root`, which it can walk, start.
+    fn start(&self, root: PhysAddr, geometry: &Stage2Geometry) -> Start {
+        if !self.features.starts_at_level_0(geometry) {
+            return Start::Level1(root);
+        }
+        let tables = (0..geometry.root_tables()).filter_map(|n| root.checked_add(n as u64 * PAGE_SIZE));
+        for (n, next) in tables.enumerate() {
+            self.memory.write(self.layout.top + 8 * n, [structures::table(next)]);
+        }
+        Start::Level0(self.memory.address(self.layout.top))
+    }
+
+    /// Whether events were lost since this was last asked: there was no room (7.4), or none could be written (7.2).
+    fn take_lost(&mut self, producer: u32) -> bool {
+        let full = (producer ^ self.event_acknowledged) & OVERFLOW != 0;
+        if full {
+            self.event_acknowledged ^= OVERFLOW;
+            self.give_back_events();
+        }
+        core::mem::take(&mut self.lost) | full
+    }
+
+    /// Tells the unit up to where events have been taken.
+    fn give_back_events(&self) {
+        self.io.at(EVENTQ_CONS).set(self.event.raw() | self.event_acknowledged);
+    }
+
     fn next_event(&mut self) -> Option<IommuEvent> {
         let producer = self.io.at(EVENTQ_PROD).get();
-        let acknowledged = self.io.at(EVENTQ_CONS).get() & OVERFLOW;
-        if producer & OVERFLOW != acknowledged {
-            self.io.at(EVENTQ_CONS).set(self.event.raw() | producer & OVERFLOW);
+        if self.take_lost(producer) {
             return Some(event::LOST);
         }
         if Position::of(producer, self.layout.event_bits) == self.event {
-            return None;
+            return self.lost_to_an_error().then_some(event::LOST);
         }
         // The record is read after the index that covers it (3.5.2), and before its place is given back.
         self.memory.io.observe();
@@ -241,8 +277,19 @@ impl<I: Io, M: Io> Device<I, M> {
         let record = core::array::from_fn(|word| self.memory.io.load(offset + 8 * word));
         self.memory.io.observe();
         self.event = self.event.next();
-        self.io.at(EVENTQ_CONS).set(self.event.raw() | acknowledged);
+        self.give_back_events();
         Some(event::decode(record))
+    }
+
+    /// Acknowledges that events could not be written, if so, and says so. What else is wrong is left to the next sync.
+    fn lost_to_an_error(&mut self) -> bool {
+        let error = (self.io.at(GERROR).get() ^ self.acknowledged) & GERROR::EVENTQ_ABT_ERR::SET.value;
+        if error == 0 {
+            return false;
+        }
+        self.acknowledged ^= error;
+        self.io.at(GERRORN).set(self.acknowledged);
+        true
     }
 }
 
@@ -266,8 +313,9 @@ impl<I: Io + Send, M: Io + Send> Iommu for Aborting<I, M> {
     fn attach(mut self, root: PhysAddr, geometry: &Stage2Geometry, vmid: Vmid) -> Result<Attached<I, M>, IommuError> {
         let features = self.0.features;
         features.can_walk(root, geometry)?;
+        let start = self.0.start(root, geometry);
         self.0
-            .set_entries(structures::stage2(root, geometry, vmid, &features))?;
+            .set_entries(structures::stage2(start, geometry, vmid, &features))?;
         Ok(Attached(self.0))
     }
 }

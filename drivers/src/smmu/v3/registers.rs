@@ -90,6 +90,8 @@ register_bitfields![u32,
     ],
     /// An error is active where GERROR and GERRORN differ (7.5).
     pub GERROR [
+        /// An event could not be written: those since are lost, and more are until this is acknowledged.
+        EVENTQ_ABT_ERR OFFSET(2) NUMBITS(1) [],
         CMDQ_ERR OFFSET(0) NUMBITS(1) []
     ],
     pub STRTAB_BASE_CFG [

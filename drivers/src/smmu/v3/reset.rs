@@ -1,6 +1,6 @@
 //! From whatever the unit was left doing to refusing every stream, without letting one past on the way.
 
-use super::layout::{Layout, StreamTable};
+use super::layout::{Layout, StreamTable, TABLE_BYTES};
 use super::queue::Position;
 use super::registers::{
     CMDQ_BASE, CMDQ_CONS, CMDQ_PROD, CR0, CR0ACK, CR1, CR2, EVENTQ_BASE, EVENTQ_CONS, EVENTQ_IRQ_CFG0, EVENTQ_PROD,
@@ -97,7 +97,7 @@ fn enable(io: &impl Io, fields: FieldValue<u32, CR0::Register>) -> Result<(), Ti
     settle(io)
 }
 
-/// Fills the tables so that every stream is refused.
+/// Fills the tables so that every stream is refused, and leads nowhere.
 fn refuse_all(memory: &Memory<impl Io>, layout: &Layout) {
     if let StreamTable::TwoLevel { bits, split } = layout.table {
         let descriptor = structures::l1std(memory.address(layout.entries), split);
@@ -107,6 +107,9 @@ fn refuse_all(memory: &Memory<impl Io>, layout: &Layout) {
     }
     for n in 0..layout.table.entries() {
         memory.write(layout.entries + n * STE_BYTES, structures::abort());
+    }
+    for n in 0..TABLE_BYTES / 8 {
+        memory.write(layout.top + 8 * n, [0]);
     }
     memory.io.publish();
 }
@@ -174,6 +177,8 @@ impl<I: Io, M: Io> Found<I, M> {
             command: start,
             consumer: start,
             acknowledged,
+            lost: false,
+            event_acknowledged: 0,
             event: Position::of(0, layout.event_bits),
             io: self.io,
             registers: self.registers,

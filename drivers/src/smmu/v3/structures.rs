@@ -75,8 +75,22 @@ pub fn abort() -> Ste {
     [value(STE0::V::SET + STE0::Config::Abort), 0, 0, 0, 0, 0, 0, 0]
 }
 
-/// The entry that puts its stream on the stage-2 tables at `root`: no stage 1, no stalls, faults recorded, no ATS.
-pub fn stage2(root: PhysAddr, geometry: &Stage2Geometry, vmid: Vmid, features: &Features) -> Ste {
+/// Where a walk starts.
+#[derive(Clone, Copy)]
+pub enum Start {
+    /// In the tables of level 1 here, side by side.
+    Level1(PhysAddr),
+    /// In the one table of level 0 here.
+    Level0(PhysAddr),
+}
+
+/// The entry that puts its stream on the stage-2 tables from `start` on: no stage 1, no stalls, faults recorded, no ATS.
+pub fn stage2(start: Start, geometry: &Stage2Geometry, vmid: Vmid, features: &Features) -> Ste {
+    let (root, sl0) = match start {
+        Start::Level1(root) => (root, geometry.sl0()),
+        // One more than a level lower has, as in VTCR_EL2 (5.2, S2SL0).
+        Start::Level0(top) => (top, geometry.sl0() + 1),
+    };
     let mut attributes = STE1::EATS::None + STE1::S2FWB.val(0);
     if geometry.attributes() == MemoryAttributes::ForceWriteBack {
         attributes += STE1::S2FWB::SET;
@@ -86,7 +100,7 @@ pub fn stage2(root: PhysAddr, geometry: &Stage2Geometry, vmid: Vmid, features: &
     }
     let walk = STE2::S2VMID.val(u64::from(vmid.get()))
         + STE2::S2T0SZ.val(u64::from(geometry.t0sz()))
-        + STE2::S2SL0.val(u64::from(geometry.sl0()))
+        + STE2::S2SL0.val(u64::from(sl0))
         + STE2::S2IR0::WriteBack
         + STE2::S2OR0::WriteBack
         + STE2::S2SH0::InnerShareable
@@ -100,6 +114,11 @@ pub fn stage2(root: PhysAddr, geometry: &Stage2Geometry, vmid: Vmid, features: &
     let translate = STE0::V::SET + STE0::Config::Stage2;
     // S2TTB is bits 51:4 in place.
     [value(translate), value(attributes), value(walk), root.get(), 0, 0, 0, 0]
+}
+
+/// The entry of a translation table that leads to the table at `next` (Arm ARM D8.3.1).
+pub fn table(next: PhysAddr) -> u64 {
+    next.get() | 0b11
 }
 
 /// The descriptor of the 2^`split` entries at `entries`.

@@ -1,6 +1,6 @@
 //! The model's queues: commands (IHI 0070, chapters 4 and 7.1), events (7.2 to 7.4).
 
-use super::{CMDQ_ERR, CMDQEN, EVENTQEN, Forget, Hang, State};
+use super::{CMDQ_ERR, CMDQEN, EVENTQ_ABT_ERR, EVENTQEN, Forget, Hang, State};
 
 /// Why a command was not understood: CERROR_ILL.
 const ILLEGAL: u32 = 1;
@@ -142,14 +142,17 @@ impl State {
 
     /// Writes an event, or notes that it is lost.
     pub fn record(&mut self, record: [u64; 4]) {
-        if self.quiet || self.cr0ack & EVENTQEN == 0 {
+        let aborted = (self.gerror ^ self.gerrorn) & EVENTQ_ABT_ERR != 0;
+        if self.quiet || self.cr0ack & EVENTQEN == 0 || aborted {
             return;
         }
         let (base, log2) = self.queue(0xa0);
         let mask = (2 << log2) - 1;
         let used = self.eventq_prod.wrapping_sub(self.eventq_cons) & mask;
         if used >= 1 << log2 {
-            if (self.eventq_prod ^ self.eventq_cons) >> 31 == 0 {
+            if self.full_is_an_abort {
+                self.gerror ^= EVENTQ_ABT_ERR;
+            } else if (self.eventq_prod ^ self.eventq_cons) >> 31 == 0 {
                 self.eventq_prod ^= 1 << 31;
             }
             return;

@@ -128,6 +128,7 @@ struct State {
     canary: u64,
     quiet: bool,
     bad_command: bool,
+    full_is_an_abort: bool,
     commands_done: u64,
 }
 
@@ -137,6 +138,7 @@ const SMMUEN: u32 = 1;
 const ABORT: u32 = 1 << 20;
 const UPDATE: u32 = 1 << 31;
 const CMDQ_ERR: u32 = 1;
+const EVENTQ_ABT_ERR: u32 = 1 << 2;
 
 /// How many accesses of a register a change takes.
 const POLLS: u32 = 3;
@@ -177,6 +179,7 @@ impl Model {
             canary,
             quiet: false,
             bad_command: false,
+            full_is_an_abort: false,
             commands_done: 0,
         };
         match initial {
@@ -220,6 +223,11 @@ impl Model {
     /// The next command is not understood, whatever it is.
     pub fn misread_next_command(&self) {
         self.state().bad_command = true;
+    }
+
+    /// When the event queue is full, it says EVENTQ_ABT_ERR, as QEMU does, and not OVFLG.
+    pub fn say_abort_when_full(&self) {
+        self.state().full_is_an_abort = true;
     }
 
     /// Raises errors of SMMU_GERROR.

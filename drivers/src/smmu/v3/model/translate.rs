@@ -143,7 +143,7 @@ impl State {
         let consistent = match sl0 {
             0 => (30 - 5..=34).contains(&(64 - t0sz)),
             1 => (31..=43).contains(&(64 - t0sz)),
-            2 => (40..=48).contains(&(64 - t0sz)),
+            2 => (40..=48).contains(&(64 - t0sz)) && output_bits >= 44,
             _ => false,
         };
         let supported = identity.idr0_bit(0) && identity.idr0_bit(3) && identity.idr5 >> 4 & 1 != 0;

@@ -87,11 +87,13 @@ fn a_bad_command_in_a_full_queue_does_not_block_it() {
 fn other_errors_are_told_once() {
     let bench = Bench::qemu();
     let mut unit = bench.attach();
-    // EVENTQ_ABT_ERR and SFM_ERR.
-    for errors in [1 << 2, 1 << 8, 0x104] {
-        bench.model.raise(errors);
+    // MSI_GERROR_ABT_ERR and SFM_ERR, with EVENTQ_ABT_ERR besides.
+    for errors in [1 << 7, 1 << 8, 0x180] {
+        bench.model.raise(errors | 1 << 2);
         assert_eq!(unit.sync(), Err(IommuError::Failed(errors)));
         unit.sync().unwrap();
+        assert_eq!(unit.next_event(), Some(event::LOST));
+        assert_eq!(unit.next_event(), None);
     }
 }
 
@@ -109,6 +111,34 @@ fn events_that_are_lost_are_told_and_the_rest_goes_on() {
             assert_eq!(event.address, Some(0x5000_0000 + 8 * access), "round {round}");
         }
         assert_eq!(unit.next_event(), None);
+        assert!(!bench.reads(0x6000_0000));
+        assert_eq!(unit.next_event().and_then(|event| event.address), Some(0x6000_0000));
+    }
+}
+
+#[test]
+fn events_that_could_not_be_written_are_told_and_fail_no_command() {
+    let bench = Bench::qemu();
+    bench.model.say_abort_when_full();
+    let mut unit = bench.attach();
+    for sync_first in [true, false] {
+        for access in 0..1100u64 {
+            assert!(!bench.model.dma_write(EDU, 0x5000_0000 + 8 * access, 1));
+        }
+        let mut events = 0;
+        let mut lost = 0;
+        if sync_first {
+            unit.invalidate(Vmid::HOST, pages(0x5000_0000, 1)).unwrap();
+            unit.sync().unwrap();
+        }
+        while let Some(event) = unit.next_event() {
+            if event.kind == IommuEventKind::Lost {
+                lost += 1;
+            } else {
+                events += 1;
+            }
+        }
+        assert_eq!((events, lost), (1024, 1));
         assert!(!bench.reads(0x6000_0000));
         assert_eq!(unit.next_event().and_then(|event| event.address), Some(0x6000_0000));
     }
