@@ -4,8 +4,14 @@ use leasehold_hal::Vmid;
 
 /// A VM: its FF-A endpoint id, equal to its VMID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct VmId(u8);
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for VmId {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "{=u8}", self.0);
+    }
+}
 
 impl VmId {
     /// The host.

@@ -5,11 +5,13 @@
 use core::sync::atomic::{AtomicU8, Ordering};
 
 /// The levels, most important first.
+#[allow(dead_code, reason = "only a booted machine sets levels")]
 pub const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 static LEVEL: AtomicU8 = AtomicU8::new(2);
 
 /// Lets lines of `name`'s level and of those before it in [`LEVELS`] through. `false` for a name that is none of them.
+#[allow(dead_code, reason = "only a booted machine sets levels")]
 pub fn set_level(name: &str) -> bool {
     let level = LEVELS.iter().position(|level| *level == name);
     if let Some(level) = level {

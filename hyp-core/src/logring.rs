@@ -24,6 +24,12 @@ pub struct LogRing {
     bytes: [AtomicU8; SIZE],
 }
 
+impl Default for LogRing {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl LogRing {
     /// An empty ring.
     pub const fn new() -> Self {

@@ -29,7 +29,6 @@ pub enum Toucher {
 
 /// One refused access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Record {
     /// Who.
     pub toucher: Toucher,
@@ -45,6 +44,37 @@ pub struct Record {
     pub esr: u64,
     /// Whose memory it is at present, if it is lent.
     pub borrower: Option<VmId>,
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Record {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        let ipa = self.ipa().map_or(u64::MAX, Address::get);
+        let borrower = self.borrower.map_or(0, |vm| vm.endpoint());
+        match self.toucher {
+            Toucher::Cpu { cpu, class, mechanism } => defmt::write!(
+                f,
+                "CPU {=u8} {=str} VA {=u64:#x} IPA {=u64:#x} PC {=u64:#x} ESR_EL2 {=u64:#x}, lent to VM {=u16}: {}",
+                cpu,
+                class.name(),
+                self.va,
+                ipa,
+                self.pc,
+                self.esr,
+                borrower,
+                mechanism
+            ),
+            Toucher::Device { stream } => {
+                defmt::write!(
+                    f,
+                    "device, stream {=u32:#x}, IPA {=u64:#x}, lent to VM {=u16}",
+                    stream,
+                    ipa,
+                    borrower
+                );
+            }
+        }
+    }
 }
 
 impl Record {

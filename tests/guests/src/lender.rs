@@ -33,7 +33,7 @@ pub fn ranges<const N: usize>(blocks: &[Block]) -> Vec<(u64, u32), N> {
 }
 
 /// The most that is kept of what a guest says.
-const TRANSCRIPT: usize = 4096;
+const TRANSCRIPT: usize = 8192;
 
 /// What a guest has said.
 #[derive(Clone, Debug, Default)]

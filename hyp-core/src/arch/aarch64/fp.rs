@@ -40,17 +40,6 @@ pub struct SimdState {
     fpsr: u64,
 }
 
-impl SimdState {
-    /// All zeroes: what a guest starts with.
-    pub const fn new() -> Self {
-        Self {
-            vectors: [0; 32 * 16],
-            fpcr: 0,
-            fpsr: 0,
-        }
-    }
-}
-
 unsafe extern "C" {
     fn lh_sve_save(vectors: *mut u8, predicates: *mut u8);
     fn lh_sve_load(vectors: *const u8, predicates: *const u8);

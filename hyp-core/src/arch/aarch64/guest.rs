@@ -103,6 +103,12 @@ pub struct GuestContext {
     simd_live: bool,
 }
 
+impl Default for GuestContext {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl GuestContext {
     /// A CPU that is off.
     pub const fn new() -> Self {

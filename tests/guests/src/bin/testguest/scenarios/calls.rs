@@ -6,6 +6,7 @@ use leasehold_guests::arch::call::{Conduit, call, set_conduit};
 use leasehold_guests::arch::sweep;
 use leasehold_guests::ffa as calls;
 use leasehold_guests::pages::Block;
+use leasehold_guests::{args, tenant};
 
 /// Arguments that mean nothing to anybody.
 const GARBAGE: [u64; 7] = [
@@ -30,6 +31,36 @@ pub fn run(guest: &mut Guest) {
         of_the_host(guest, conduit);
         memory(guest, conduit, pages);
     }
+    set_conduit(Conduit::Hvc);
+    if let Some(handle) = args::value(tenant::arguments(&guest.machine), "foreign").and_then(args::number) {
+        foreign(guest, handle, pages);
+    }
+}
+
+/// A lease that is another guest's.
+fn foreign(guest: &mut Guest, handle: u64, (tx, rx): (Block, Block)) {
+    let mapped = calls::Mailbox::new(tx, rx);
+    let Some(mail) = guest.report.value("buffers", mapped) else {
+        return;
+    };
+    for owner in [ffa::HOST_ID, mail.id] {
+        let answer = mail.retrieve(owner, handle, 0);
+        guest
+            .report
+            .step("retrieve another's", answer.is_err(), format_args!("{answer:x?}"));
+    }
+    let answer = mail.relinquish(handle);
+    guest
+        .report
+        .step("relinquish another's", answer.is_err(), format_args!("{answer:x?}"));
+    let answer = calls::reclaim_once(handle, 0);
+    guest
+        .report
+        .step("reclaim another's", answer.is_err(), format_args!("{answer:x?}"));
+    let own = mail.lend(u64::from(ffa::HOST_ID), &[(tx.base(), 1)]);
+    guest
+        .report
+        .step("lend to the host", own.is_err(), format_args!("{own:x?}"));
 }
 
 fn standard(guest: &mut Guest, conduit: Conduit) {

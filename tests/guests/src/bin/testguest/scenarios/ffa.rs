@@ -1,13 +1,14 @@
-//! A second lease: retrieved by its handle from the tree, used, and given back.
+//! A second lease: retrieved by its handle from the tree, used, and given back; with stage 1 on if it is told `mmu`.
 
 use crate::program::Guest;
 use leasehold_abi::ffa as numbers;
 use leasehold_guests::arch::cpu;
+use leasehold_guests::arch::mmu::{Access, Space};
 use leasehold_guests::arch::probe::{self, Width};
 use leasehold_guests::ffa::Mailbox;
 use leasehold_guests::pages::PAGE;
 use leasehold_guests::tree::Lease;
-use leasehold_guests::{descriptor, pattern, tenant};
+use leasehold_guests::{args, descriptor, pattern, tenant};
 
 pub fn run(guest: &mut Guest) {
     let Some(lease) = guest.machine.leases.first().copied() else {
@@ -26,7 +27,14 @@ pub fn run(guest: &mut Guest) {
     let Some((address, pages)) = guest.report.value("retrieve", retrieved) else {
         return;
     };
-    use_it(guest, address, u64::from(pages) * PAGE);
+    let bytes = u64::from(pages) * PAGE;
+    if args::has(tenant::arguments(&guest.machine), "mmu") {
+        let ram = guest.machine.ram();
+        let space = Space::new(&mut guest.pages, ram, None);
+        space.map_pages(&mut guest.pages, address, address, bytes, Access::Kernel);
+        space.on();
+    }
+    use_it(guest, address, bytes);
     give_back(guest, &mail, owner, lease, address);
 }
 

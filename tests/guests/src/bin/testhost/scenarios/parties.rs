@@ -1,6 +1,7 @@
 //! Who may do what: each call by one who is no party to it, or in a state in which it makes no sense; and one more of
 //! everything than there is room for.
 
+use core::fmt::Write as _;
 use leasehold_abi::{ffa as numbers, vendor};
 use leasehold_guests::ffa::{self, Mailbox};
 use leasehold_guests::host::Host;
@@ -180,7 +181,16 @@ fn started(host: &mut Host, id: u64, memory: Block) {
 
 /// A guest that tries the calls itself, and a lease that two could want.
 fn borrowers(host: &mut Host, mail: &Mailbox, image: &Image, memory: Block) {
-    let made = Guest::new(mail, image, "scenario=calls", &[memory.part(0, 256)]);
+    let other = vm::create().and_then(|id| {
+        mail.lend(id, &[(memory.part(300, 1).base(), 1)])
+            .map(|lease| (id, lease))
+    });
+    let Some((other, foreign)) = host.report.value("a lease of another", other) else {
+        return;
+    };
+    let mut arguments: heapless::String<64> = heapless::String::new();
+    let _ = write!(arguments, "scenario=calls foreign={foreign:#x}");
+    let made = Guest::new(mail, image, &arguments, &[memory.part(0, 256)]);
     let Some(mut guest) = host.report.value("guest", made) else {
         return;
     };
@@ -202,6 +212,8 @@ fn borrowers(host: &mut Host, mail: &Mailbox, image: &Image, memory: Block) {
     );
     let ended = guest.end();
     host.report.value("end", ended);
+    let back = ffa::reclaim(foreign).and_then(|()| vm::destroy(other));
+    host.report.value("the lease of another comes back", back);
 }
 
 /// As many as there is room for, and one more.

@@ -7,16 +7,24 @@ use leasehold_guests::lender::{Failed, Guest, Image};
 use leasehold_guests::pages::Block;
 use leasehold_guests::{args, pattern};
 
-/// All of them, or the one that `tenant=` names.
-const ALL: [&str; 6] = ["live", "illegal", "calls", "fp", "sysregs", "ffa"];
+/// Names, by which `tenant=` chooses one, and what each guest is told.
+const ALL: [(&str, &str); 7] = [
+    ("live", ""),
+    ("illegal", "scenario=illegal"),
+    ("calls", "scenario=calls"),
+    ("fp", "scenario=fp"),
+    ("sysregs", "scenario=sysregs"),
+    ("ffa", "scenario=ffa"),
+    ("ffa-mmu", "scenario=ffa mmu"),
+];
 
 pub fn run(host: &mut Host) {
     let image = host.image();
     let memory = host.pages.take_blocks(2);
     let further = host.pages.take(9);
     let only = args::value(host.machine.args, "tenant");
-    for name in ALL.iter().filter(|n| only.is_none_or(|o| o == **n)) {
-        tenant(host, &image, memory, further, name);
+    for (name, arguments) in ALL.iter().filter(|(n, _)| only.is_none_or(|o| o == *n)) {
+        tenant(host, &image, memory, further, (name, arguments));
     }
     if only.is_none() {
         reset(host, &image, memory);
@@ -39,18 +47,7 @@ fn run_with_fp(guest: &mut Guest) -> Result<(u64, u32, bool), Failed> {
     Err(Failed("waits for ever", 0))
 }
 
-fn tenant(host: &mut Host, image: &Image, memory: Block, further: Block, name: &str) {
-    let arguments = [
-        "scenario=live",
-        "scenario=illegal",
-        "scenario=calls",
-        "scenario=fp",
-        "scenario=sysregs",
-        "scenario=ffa",
-    ]
-    .into_iter()
-    .find(|a| a.ends_with(name))
-    .unwrap_or("");
+fn tenant(host: &mut Host, image: &Image, memory: Block, further: Block, (name, arguments): (&str, &str)) {
     let mail = host.mail();
     further.fill(pattern::at);
     let made = Guest::new(&mail, image, arguments, &[memory]).and_then(|mut guest| {
@@ -75,7 +72,7 @@ fn tenant(host: &mut Host, image: &Image, memory: Block, further: Block, name: &
     let parts = [further.part(0, 4), further.part(5, 4)];
     // What the guest has not retrieved is as the host left it.
     let others = parts.iter().find_map(|part| {
-        let retrieved = name == "ffa";
+        let retrieved = name.starts_with("ffa");
         part.differs(|at| if retrieved { 0 } else { pattern::at(at) })
     });
     let dirt = memory
