@@ -45,9 +45,9 @@ type Stamp = u64;
 /// What a TLB may hold, each with the last moment at which it may have been put there.
 #[derive(Clone, Default)]
 struct Tlb {
-    /// (VMID, IPA, PA) of pages.
-    stage2: BTreeMap<(u8, u64, u64), Stamp>,
-    /// The same, of combined stage-1 and stage-2 translations.
+    /// (VMID, IPA, PA, size of the entry it is from) of pages.
+    stage2: BTreeMap<(u8, u64, u64, u64), Stamp>,
+    /// (VMID, IPA, PA) of combined stage-1 and stage-2 translations.
     combined: BTreeSet<(u8, u64, u64)>,
     /// (VMID, level, first IPA, table) of cached tables; the level is the table's own.
     tables: BTreeMap<(u8, u32, u64, u64), Stamp>,
@@ -79,6 +79,8 @@ struct State {
     clock: Stamp,
     asked: Vec<Asked>,
     stuck: BTreeSet<u8>,
+    /// VMIDs whose last wait ran out.
+    lapsed: BTreeSet<u8>,
     /// For whom the host loads.
     loading: Option<Principal>,
     omission: Option<Omission>,
@@ -109,6 +111,7 @@ impl Sim {
             clock: 0,
             asked: Vec::new(),
             stuck: BTreeSet::new(),
+            lapsed: BTreeSet::new(),
             loading: None,
             omission,
             reads: 0,
@@ -162,13 +165,28 @@ impl Sim {
         let mut state = self.0.borrow_mut();
         state.observe();
         let pages = |tlb: &Tlb| {
-            let stage2 = tlb.stage2.keys().copied();
+            let stage2 = tlb.stage2.keys().map(|&(vmid, ipa, pa, _)| (vmid, ipa, pa));
             stage2
                 .chain(tlb.combined.iter().copied())
                 .map(|(vmid, _, pa)| (vmid, pa))
                 .collect::<Vec<_>>()
         };
         state.tlbs.iter().flat_map(pages).collect()
+    }
+
+    /// A page for which some TLB may hold entries of two sizes, although all that was asked for was confirmed: on such
+    /// hardware accesses may end in TLB conflict aborts (Arm ARM D8.16.1).
+    pub fn mixed(&self) -> Option<(u8, u64)> {
+        let mut state = self.0.borrow_mut();
+        state.observe();
+        let state = &*state;
+        state.tlbs.iter().find_map(|tlb| {
+            let pairs = tlb.stage2.keys().zip(tlb.stage2.keys().skip(1));
+            let mut mixed = pairs.filter(|(a, b)| (a.0, a.1) == (b.0, b.1) && a.3 != b.3);
+            mixed
+                .find(|(a, _)| !state.lapsed.contains(&a.0))
+                .map(|(a, _)| (a.0, a.1))
+        })
     }
 
     /// The contents of a page that is followed.
@@ -289,7 +307,7 @@ impl State {
                         *known = age.max(*known);
                     }
                     walker::Step::Leaf(leaf) => {
-                        let key = (vmid, ipa, leaf.pa + (ipa - leaf.ipa));
+                        let key = (vmid, ipa, leaf.pa + (ipa - leaf.ipa), leaf.size);
                         let known = self.tlbs[agent].stage2.entry(key).or_insert(age);
                         *known = age.max(*known);
                     }
@@ -303,12 +321,9 @@ impl State {
         if vmid == Vmid::HOST.get() && self.kept.contains(&ipa) && !self.is_mapped(root, ipa) {
             self.broken.push(format!("{ipa:#x} was taken away for a moment"));
         }
-        let (first, last) = ((vmid, ipa, 0), (vmid, ipa, u64::MAX));
-        let found: Vec<_> = self.tlbs[agent]
-            .stage2
-            .range(first..=last)
-            .map(|(key, _)| *key)
-            .collect();
+        let (first, last) = ((vmid, ipa, 0, 0), (vmid, ipa, u64::MAX, u64::MAX));
+        let found = self.tlbs[agent].stage2.range(first..=last);
+        let found: Vec<_> = found.map(|(&(vmid, ipa, pa, _), _)| (vmid, ipa, pa)).collect();
         self.tlbs[agent].combined.extend(found);
     }
 
@@ -364,7 +379,7 @@ impl State {
                 match *asked {
                     Asked::Range(_, start, end, when) => {
                         tlb.stage2
-                            .retain(|&(of, ipa, _), at| of != vmid || *at > when || ipa < start || ipa >= end);
+                            .retain(|&(of, ipa, ..), at| of != vmid || *at > when || ipa < start || ipa >= end);
                         let size = |level: u32| 1 << walker::bits_below(level - 1);
                         tlb.tables.retain(|&(of, level, base, _), at| {
                             keep_tables || of != vmid || *at > when || base >= end || base + size(level) <= start
@@ -443,8 +458,10 @@ impl Machine for Sim {
         if state.stuck.contains(&vmid.get()) {
             // What was asked for got lost.
             state.asked.clear();
+            state.lapsed.insert(vmid.get());
             return Err(SyncError);
         }
+        state.lapsed.remove(&vmid.get());
         if state.omission != Some(Omission::Sync) {
             state.confirm(vmid.get());
             state.observed = false;

@@ -10,7 +10,9 @@ mod world;
 
 mod exhaustion;
 mod exhaustive;
+mod holders;
 mod large;
 mod lifecycle;
 mod omissions;
 mod properties;
+mod refusals;

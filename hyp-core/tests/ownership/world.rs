@@ -168,6 +168,7 @@ impl World {
                 let outcome = real.lend(sim, *by, *to, constituents);
                 let expected = model.lend(*by, *to, ranges);
                 if let (Ok(handle), Ok(pages)) = (outcome, &expected) {
+                    assert!(!self.handles.contains(&handle), "a handle names one lease, ever");
                     model.lent(handle, *to, pages.clone());
                     self.handles.push(handle);
                 }
@@ -269,6 +270,8 @@ impl World {
         }
         let broken = self.sim.broken();
         ensure!(broken.is_empty(), "{broken:?}");
+        let mixed = self.sim.mixed();
+        ensure!(mixed.is_none(), "a TLB holds entries of two sizes for {mixed:x?}");
         self.check_tlbs()?;
         self.check_contents()?;
         for &page in &self.config.pages {
