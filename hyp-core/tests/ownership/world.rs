@@ -270,10 +270,11 @@ impl World {
         }
         let broken = self.sim.broken();
         ensure!(broken.is_empty(), "{broken:?}");
-        let mixed = self.sim.mixed();
-        ensure!(mixed.is_none(), "a TLB holds entries of two sizes for {mixed:x?}");
         self.check_tlbs()?;
         self.check_contents()?;
+        let mixed = self.sim.mixed();
+        ensure!(mixed.is_none(), "a TLB holds entries of two sizes for {mixed:x?}");
+
         for &page in &self.config.pages {
             let (real, model) = (
                 self.real.host_page_state(&self.sim, Ipa::new(page + 8)),
