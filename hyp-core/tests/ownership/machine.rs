@@ -37,9 +37,6 @@ const CPU0: usize = 0;
 const CPU1: usize = 1;
 const SMMU: usize = 2;
 
-/// Bits 58:55 of a leaf, which hardware leaves to software.
-const IGNORED: u64 = 0xf << 55;
-
 type Stamp = u64;
 
 /// What a TLB may hold, each with the last moment at which it may have been put there.
@@ -275,21 +272,6 @@ impl State {
         }
     }
 
-    /// What a valid entry may become while it is in use (Arm ARM D8.16.1): nothing with another output, and with level 2
-    /// a block a table and back. Bits that hardware ignores do not matter.
-    fn check_change(&mut self, level: u32, old: u64, new: u64) {
-        use walker::Step::{Fault, Leaf, Next};
-        let allowed = match (walker::step(old, level, 0), walker::step(new, level, 0)) {
-            (Fault, _) | (_, Fault) => true,
-            (Leaf(_), Leaf(_)) => (old ^ new) & !IGNORED == 0,
-            (Next(old), Next(new)) => old == new,
-            (Leaf(_), Next(_)) | (Next(_), Leaf(_)) => self.splits,
-        };
-        if !allowed {
-            self.broken.push(format!("{old:#x} became {new:#x} in use"));
-        }
-    }
-
     /// Walks from the root and from each cached table, and keeps all that is found. What is found by way of a cached
     /// table is as old as that.
     fn walk(&mut self, agent: usize, vmid: u8, root: u64, ipa: u64) {
@@ -411,7 +393,9 @@ impl Machine for Sim {
         let old = std::mem::replace(&mut state.table(table.get())[index], value);
         state.writes += 1;
         if let Some(&level) = state.deciding.get(&(table.get(), index)) {
-            state.check_change(level, old, value);
+            if !walker::may_become(level, old, value, state.splits) {
+                state.broken.push(format!("{old:#x} became {value:#x} in use"));
+            }
             state.observed = false;
         }
     }

@@ -55,6 +55,20 @@ pub fn step(descriptor: u64, level: u32, ipa: u64) -> Step {
     }
 }
 
+/// Bits 58:55 of a leaf, which hardware leaves to software.
+const IGNORED: u64 = 0xf << 55;
+
+/// Whether an entry may become another while it is in use (Arm ARM D8.16.1): nothing with another output, and with
+/// break-before-make level 2 (`splits`) a block a table and back.
+pub fn may_become(level: u32, old: u64, new: u64, splits: bool) -> bool {
+    match (step(old, level, 0), step(new, level, 0)) {
+        (Step::Fault, _) | (_, Step::Fault) => true,
+        (Step::Leaf(_), Step::Leaf(_)) => (old ^ new) & !IGNORED == 0,
+        (Step::Next(old), Step::Next(new)) => old == new,
+        (Step::Leaf(_), Step::Next(_)) | (Step::Next(_), Step::Leaf(_)) => splits,
+    }
+}
+
 /// All leaves under the root, and the tables on the way, root tables first.
 pub fn walk_all(read: &dyn Fn(u64, usize) -> u64, root: u64, ipa_bits: u32) -> (Vec<Leaf>, Vec<u64>) {
     let mut leaves = Vec::new();
