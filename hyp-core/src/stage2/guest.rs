@@ -53,10 +53,10 @@ impl Stage2 {
         Ok(())
     }
 
-    /// Maps the pages from `from` at `range`, in blocks where both are aligned.
+    /// Maps the pages from `from` at `range`, which is vacant, in blocks where both are aligned.
     ///
     /// # Errors
-    /// [`Reason::Occupied`] or [`Reason::NoTables`]; what is before the refusal is mapped.
+    /// [`Reason::NoTables`]; what is before the refusal is mapped.
     pub(crate) fn map(
         &mut self,
         machine: &impl Machine,
@@ -130,11 +130,7 @@ impl Edit for Map {
     fn pages(&mut self, machine: &impl Machine, run: Run) -> (i32, Option<Refusal>) {
         let first = self.leaf(run.at, Level::Three);
         for n in 0..run.count {
-            let offset = n as u64 * PAGE_SIZE;
-            if machine.read_entry(run.table, run.first + n) != 0 {
-                return (n as i32, Some(Refusal::new(run.at + offset, Reason::Occupied)));
-            }
-            machine.write_entry(run.table, run.first + n, first + offset);
+            machine.write_entry(run.table, run.first + n, first + n as u64 * PAGE_SIZE);
         }
         (run.count as i32, None)
     }
