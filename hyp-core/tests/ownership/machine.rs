@@ -152,6 +152,11 @@ impl Sim {
         };
     }
 
+    /// Whether the last wait for a VMID ran out.
+    pub fn has_lapsed(&self, vmid: u8) -> bool {
+        self.0.borrow().lapsed.contains(&vmid)
+    }
+
     /// Says for whom the next copies are.
     pub fn loading(&self, principal: Principal) {
         self.0.borrow_mut().loading = Some(principal);

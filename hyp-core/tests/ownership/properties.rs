@@ -93,16 +93,20 @@ fn run(layout: Layout, calls: &[Call]) -> Result<(), String> {
     world.wind_up()
 }
 
-fn cases(count: u32) -> ProptestConfig {
+/// `PROPTEST_CASES` asks for more or fewer.
+fn config() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|count| count.parse().ok());
     ProptestConfig {
         failure_persistence: None,
         max_shrink_iters: 400,
-        ..ProptestConfig::with_cases(count)
+        ..ProptestConfig::with_cases(cases.unwrap_or(192))
     }
 }
 
 proptest! {
-    #![proptest_config(cases(48))]
+    #![proptest_config(config())]
 
     #[test]
     fn any_calls_keep_every_invariant_with_blocks(

@@ -94,6 +94,7 @@ impl World {
     pub fn call(&mut self, call: &Call) -> Result<Outcome, Violation> {
         let before = self.now.take().unwrap_or_else(|| self.tables());
         let model_before = self.model.clone();
+        let lapsed = self.sim.has_lapsed(1);
         self.sim
             .keep(self.untouched(call), self.config.layout == Layout::Blocks);
         let (real, mut model) = self.both(call);
@@ -110,7 +111,8 @@ impl World {
                 after.0 == before.0,
                 "{call:x?} was refused with {real:x?} but changed a table"
             );
-            let kept = self.model.stuck.contains(&VmId::HOST);
+            // Tables whose confirmation ran out before may be kept on, or come back.
+            let kept = lapsed || self.model.stuck.contains(&VmId::HOST);
             ensure!(
                 after.1 == before.1 || kept,
                 "{call:x?} was refused but {} tables became {}",
