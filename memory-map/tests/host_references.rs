@@ -131,3 +131,31 @@ fn aliases_symbols_and_stdout_of_a_kept_node_go() {
         assert_eq!(after, read(blob.bytes()).1, "{path}");
     }
 }
+
+#[test]
+fn as_many_nodes_are_kept_as_their_paths_have_room() {
+    // `/bus/device@000` and its NUL are 16 bytes.
+    let write = |count: usize| {
+        let bus = (0..count).fold(Tree::new("bus"), |bus, n| {
+            bus.child(Tree::new(&format!("device@{n:03}")).text("compatible", "kept"))
+        });
+        let aliases = (0..count).fold(Tree::new("aliases"), |aliases, n| {
+            aliases.text(&format!("a{n}"), &format!("/bus/device@{n:03}"))
+        });
+        let blob = Tree::root()
+            .child(Tree::memory(&[(0, 0x100_0000)]))
+            .child(aliases)
+            .child(bus)
+            .blob();
+        let machine = MachineTree::parse(blob.bytes()).unwrap();
+        let map = MemoryMap::new(&machine, &BOARD, range(0x1000, 0x1000)).unwrap();
+        write_host(&host(&map, &[Kept::Compatible("kept")], &[]), &machine)
+    };
+    let (_, tree) = read(write(2048 / 16).unwrap().bytes());
+    assert!(tree.at("/aliases").unwrap().props.is_empty() && tree.at("/bus").unwrap().children.is_empty());
+    let error = write(2048 / 16 + 1).err();
+    assert!(
+        matches!(error, Some(WriteError::TooMany { limit: 2048, .. })),
+        "{error:?}"
+    );
+}

@@ -161,6 +161,12 @@ fn values_that_lie_are_named() {
         Fault::Length(17)
     );
 
+    let usable = Tree::memory(&[(0, 0x1000)]).ranges("linux,usable-memory", &[(0, 0x2000)]);
+    assert_eq!(
+        fault(usable),
+        ("memory".into(), "linux,usable-memory", Fault::Unsupported)
+    );
+
     let chosen = |tree: Tree| {
         fault(Tree {
             name: "chosen".into(),

@@ -81,6 +81,8 @@ pub enum Fault {
     Missing,
     /// The node has the property twice.
     Twice,
+    /// The node has the property, and what it asks for is not done here.
+    Unsupported,
 }
 
 /// Why a device tree is refused.

@@ -106,6 +106,10 @@ impl<'a> MachineTree<'a> {
                 only(&mut self.chosen, chosen, "/chosen", node)
             }
             Section::Other if node.is_memory() => {
+                // Linux takes it instead of `reg` (drivers/of/fdt.c, early_init_dt_scan_memory): only kexec writes it.
+                if node.get("linux,usable-memory")?.is_some() {
+                    return Err(node.error("linux,usable-memory", Fault::Unsupported));
+                }
                 for range in walk.reg(node)? {
                     push(
                         &mut self.memory,

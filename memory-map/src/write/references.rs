@@ -8,12 +8,11 @@ use crate::tree::{Module, NodeName};
 use heapless::Vec;
 use leasehold_fdt::{Fdt, Property};
 
-/// How many nodes may be kept, not counting the nodes in them.
-const MAX_KEPT: usize = 48;
 /// How many of the kept nodes, and of the nodes in them, may have a phandle.
 const MAX_PROVIDERS: usize = 32;
-/// How long the path of a kept node may be, in bytes. The longest path in Linux 6.12's Qualcomm trees has 91.
-const MAX_PATH: usize = 159;
+/// How many bytes the paths of the kept nodes may have, with a NUL each. QEMU's `virt` without its 32 virtio transports
+/// needs 700; the longest path in Linux 6.12's Qualcomm trees has 91.
+const MAX_PATHS: usize = 2048;
 
 /// A node with a phandle that the host does not see.
 struct Provider {
@@ -27,7 +26,8 @@ struct Provider {
 /// The nodes that EL2 keeps, as far as others can point at them.
 #[derive(Default)]
 pub(super) struct Withheld {
-    paths: Vec<Vec<u8, MAX_PATH>, MAX_KEPT>,
+    /// Paths, each with a NUL behind it.
+    paths: Vec<u8, MAX_PATHS>,
     providers: Vec<Provider, MAX_PROVIDERS>,
 }
 
@@ -63,19 +63,17 @@ impl Withheld {
     }
 
     fn add_path(&mut self, walk: &Walk<'_>) -> Result<(), WriteError> {
-        let mut path = Vec::new();
         for name in walk.names() {
-            path.push(b'/')
-                .map_err(|_| ())
-                .and_then(|()| path.extend_from_slice(name).map_err(|_| ()))
-                .map_err(|()| WriteError::TooMany {
-                    what: "bytes of a kept node's path",
-                    limit: MAX_PATH,
-                })?;
+            self.add_bytes(b"/")?;
+            self.add_bytes(name)?;
         }
-        self.paths.push(path).map_err(|_| WriteError::TooMany {
-            what: "kept nodes",
-            limit: MAX_KEPT,
+        self.add_bytes(&[0])
+    }
+
+    fn add_bytes(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        self.paths.extend_from_slice(bytes).map_err(|_| WriteError::TooMany {
+            what: "bytes of kept nodes' paths",
+            limit: MAX_PATHS,
         })
     }
 
@@ -100,9 +98,10 @@ impl Withheld {
 
     /// Whether `path` is that of a kept node, or of one inside of it.
     pub fn has_path(&self, path: &[u8]) -> bool {
-        self.paths
-            .iter()
-            .any(|kept| matches!(path.strip_prefix(kept.as_slice()), Some([] | [b'/', ..])))
+        // What is behind the last NUL is no path.
+        let ends = self.paths.strip_suffix(&[0]);
+        let mut paths = ends.into_iter().flat_map(|paths| paths.split(|byte| *byte == 0));
+        paths.any(|kept| matches!(path.strip_prefix(kept), Some([] | [b'/', ..])))
     }
 
     /// What becomes of a property of `node` that might point at a kept node.
