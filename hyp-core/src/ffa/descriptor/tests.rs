@@ -214,7 +214,8 @@ fn each_field_of_a_lend_is_checked() {
     }
     let mut bytes = lend_1_1();
     bytes[56] = 1;
-    assert_eq!(lend(&bytes).unwrap_err().field, Reserved);
+    let error = lend(&bytes).unwrap_err();
+    assert_eq!((error.field, error.offset), (Reserved, 56));
 }
 
 #[test]

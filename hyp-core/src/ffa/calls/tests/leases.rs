@@ -57,6 +57,20 @@ fn a_caller_of_1_1_gets_what_1_1_has() {
 }
 
 #[test]
+fn a_lend_may_fill_all_of_tx() {
+    let mut w = World::ready();
+    // 96 bytes, and 16 for each range.
+    let ranges: Vec<(u64, u32)> = (0..250).map(|n| (BORROWED + n * 0x2000, 1)).collect();
+    let bytes = descriptor(&ranges);
+    assert_eq!(bytes.len(), 4096);
+    let handle = w.lend(&bytes).unwrap();
+    assert!(matches!(w.state(BORROWED + 249 * 0x2000), PageState::Lent { .. }));
+    assert_eq!(w.state(BORROWED + 249 * 0x2000 - 0x1000), PageState::Owned);
+    assert_eq!(w.reclaim(handle), [SUCCESS, 0, 0, 0]);
+    assert_eq!(w.state(BORROWED + 249 * 0x2000), PageState::Owned);
+}
+
+#[test]
 fn a_large_retrieval_comes_in_steps() {
     let mut w = World::ready();
     let handle = w.lend(&descriptor(&[(BORROWED, 300)])).unwrap();
