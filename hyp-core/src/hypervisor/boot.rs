@@ -110,7 +110,7 @@ impl<B: Board> Hypervisor<B> {
 
     /// A further CPU, which the host has asked for.
     pub fn secondary_main(&self, index: usize) -> ! {
-        arch::secondary(index);
+        arch::install(index);
         let facts = self.facts();
         arch::init_cpu(&facts.features, &facts.stage2);
         if let Err(error) = facts.interrupts.init_cpu() {
@@ -132,7 +132,7 @@ impl<B: Board> Hypervisor<B> {
             B::CONFIG.name
         );
         crate::log::debug!("{}", features);
-        // SAFETY-free: `arch` checks what it can of the header; what follows checks the rest.
+        // `arch` checks what it can of the header; what follows checks the rest.
         let blob = arch::device_tree(device_tree).ok_or(BootError::NoTree(device_tree))?;
         let tree = MachineTree::parse(blob)?;
         let arguments = tree.chosen().and_then(|chosen| chosen.bootargs).unwrap_or("");

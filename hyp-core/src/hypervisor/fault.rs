@@ -118,7 +118,7 @@ impl<B: Board> Hypervisor<B> {
         } else {
             transfer.incoming(&mut frame.x, interrupts.read_trapped(number, offset, transfer.size));
         }
-        frame.elr = frame.elr.wrapping_add(4);
+        frame.skip();
         true
     }
 

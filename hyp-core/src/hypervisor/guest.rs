@@ -2,7 +2,7 @@
 
 use super::Hypervisor;
 use super::fault::Transfer;
-use super::host::{NOT_SUPPORTED, arch_call, is_id_register, undefined};
+use super::host::{NOT_SUPPORTED, arch_call, is_ffa, is_id_register, undefined, write_uid};
 use crate::VmId;
 use crate::arch::aarch64::{Exit, Run, Stage2Registers};
 use crate::board::Board;
@@ -36,8 +36,8 @@ impl RunEnd {
         }
     }
 
-    /// Whether the guest can run again.
-    fn is_final(&self) -> bool {
+    /// Whether the guest is not to run again.
+    pub(super) fn is_final(&self) -> bool {
         matches!(
             self.reason,
             vendor::EXIT_OFF | vendor::EXIT_RESET | vendor::EXIT_CRASHED
@@ -223,13 +223,9 @@ impl<B: Board> Hypervisor<B> {
                 context.x[0] = arch_call(function, context.x[1] as u32);
             }
             smccc::VENDOR_HYP_CALL_UID => {
-                for (register, word) in context.x.iter_mut().zip(vendor::UID) {
-                    *register = u64::from(word);
-                }
+                write_uid(&mut context.x);
             }
-            _ if (0x60..=0xff).contains(&(function & 0xffff)) && function >> 24 & 0xbf == 0x84 => {
-                self.guest_ffa(id, run);
-            }
+            _ if is_ffa(function) => self.guest_ffa(id, run),
             _ => context.x[0] = NOT_SUPPORTED,
         }
         None

@@ -5,7 +5,7 @@ use crate::arch::aarch64::{self as arch, TrapFrame};
 use crate::board::Board;
 use crate::fault::{EntryRules, Exception, OriginState, Syndrome, take};
 use crate::trap::{Esr, FaultStatus, SysReg, SysRegIss, Trap};
-use leasehold_abi::smccc;
+use leasehold_abi::{smccc, vendor};
 
 /// SMCCC owning entity numbers, bits 29:24 of a function id (DEN0028 section 2.5).
 mod owner {
@@ -24,13 +24,13 @@ impl<B: Board> Hypervisor<B> {
         match Esr::new(frame.esr).trap() {
             Trap::Hvc(0) => self.host_call(frame),
             Trap::Smc(0) => {
-                frame.elr = frame.elr.wrapping_add(4);
+                frame.skip();
                 self.host_call(frame);
             }
             // The calling convention has no other immediates (DEN0028 section 2.9).
             Trap::Hvc(_) => frame.x[0] = NOT_SUPPORTED,
             Trap::Smc(_) => {
-                frame.elr = frame.elr.wrapping_add(4);
+                frame.skip();
                 frame.x[0] = NOT_SUPPORTED;
             }
             Trap::DataAbort(_) | Trap::InstructionAbort(_) => self.host_abort(frame),
@@ -50,7 +50,7 @@ impl<B: Board> Hypervisor<B> {
         let fast = function & 1 << 31 != 0;
         match (function >> 24) & 0x3f {
             owner::STANDARD if fast && number <= 0x1f => self.host_psci(frame),
-            owner::STANDARD if fast && (0x60..=0xff).contains(&number) => self.host_ffa(frame),
+            owner::STANDARD if is_ffa(function) => self.host_ffa(frame),
             owner::VENDOR_HYP if fast => self.host_vendor(frame, function),
             owner::ARCH if fast => frame.x[0] = arch_call(function, frame.x[1] as u32),
             _ => self.host_unknown(frame, function),
@@ -72,7 +72,7 @@ impl<B: Board> Hypervisor<B> {
             if let Some(target) = frame.x.get_mut(usize::from(iss.rt())) {
                 *target = value;
             }
-            frame.elr = frame.elr.wrapping_add(4);
+            frame.skip();
         } else {
             crate::log::warn!("host: system register that it has not: {}", register);
             self.host_undefined(frame);
@@ -83,6 +83,18 @@ impl<B: Board> Hypervisor<B> {
         let facts = self.facts();
         let exception = undefined(&facts.rules, &arch::origin(frame, &facts.features));
         arch::deliver(frame, &exception);
+    }
+}
+
+/// Whether `function` is a fast call of FF-A's: standard service 0x60 to 0xff, in either width (DEN0077A section 12).
+pub(super) fn is_ffa(function: u32) -> bool {
+    (0x60..=0xff).contains(&(function & 0xffff)) && function >> 24 & 0xbf == 0x84
+}
+
+/// The answer to the call that asks who is here, for the host and for guests.
+pub(super) fn write_uid(registers: &mut [u64; 31]) {
+    for (register, word) in registers.iter_mut().zip(vendor::UID) {
+        *register = u64::from(word);
     }
 }
 

@@ -1,7 +1,8 @@
 //! EL2 as a whole: what boots, what takes the traps, and who holds which lock.
 //!
-//! Locks, in the order in which they are taken: `state`, then `iommu` or `faults`; `psci`, then `state`; `channel` alone, and only tried. None
-//! is held while a guest runs or the firmware is called.
+//! Locks, in the order in which they are taken: `psci`, then `state`, then `iommu`. `faults` and `channel` are taken
+//! alone; traps only try `channel`. None is held while the firmware is called, and while a guest runs just the one of its
+//! registers.
 
 mod boot;
 mod dump;

@@ -1,6 +1,6 @@
 //! Calls of our own by the host: guests, their memory and their runs; fault records.
 
-use super::host::NOT_SUPPORTED;
+use super::host::write_uid;
 use super::{Hypervisor, MAX_LEASES, State, guest};
 use crate::arch::aarch64::TrapFrame;
 use crate::board::Board;
@@ -20,9 +20,7 @@ impl<B: Board> Hypervisor<B> {
         let [_, x1, x2, x3, x4, ..] = frame.x;
         match function {
             smccc::VENDOR_HYP_CALL_UID => {
-                for (register, word) in frame.x.iter_mut().zip(vendor::UID) {
-                    *register = u64::from(word);
-                }
+                write_uid(&mut frame.x);
             }
             smccc::VENDOR_HYP_REVISION => {
                 frame.x[0] = u64::from(vendor::REVISION_MAJOR);
@@ -37,10 +35,7 @@ impl<B: Board> Hypervisor<B> {
             vendor::VM_DESTROY => answer(frame, self.vm_destroy(x1)),
             vendor::CONSOLE_READ => self.console_read(frame),
             vendor::FAULT_READ => answer(frame, self.fault_read()),
-            _ => {
-                crate::log::debug!("host: unknown call {=u32:#x}", function);
-                frame.x[0] = NOT_SUPPORTED;
-            }
+            _ => self.host_unknown(frame, function),
         }
     }
 
@@ -162,10 +157,7 @@ impl<B: Board> Hypervisor<B> {
         }
         let id = self.state.lock().vms.find(vm).map_err(refused("run"))?;
         let end = self.run_guest(id).map_err(refused("run"))?;
-        if !matches!(
-            end.reason,
-            vendor::EXIT_INTERRUPT | vendor::EXIT_WAIT | vendor::EXIT_CONSOLE
-        ) {
+        if end.is_final() {
             let mut state = self.state.lock();
             if let Ok(vm) = state.vms.get_mut(id) {
                 guest::say_rest(id, &mut vm.uart);

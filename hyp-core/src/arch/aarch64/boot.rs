@@ -198,8 +198,3 @@ pub(super) fn enter_host(entry: u64, argument: u64, index: usize) -> ! {
     // SAFETY: `top` is the top of this CPU's stack, on which nothing is needed any more, since this never returns.
     unsafe { lh_enter_host(entry, argument, top) }
 }
-
-/// What a CPU that the host has asked for does first: it learns its number.
-pub(crate) fn secondary(index: usize) {
-    percpu::install(index);
-}

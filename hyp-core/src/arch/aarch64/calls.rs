@@ -2,7 +2,6 @@
 
 use super::barrier::wfe;
 use core::arch::asm;
-use leasehold_abi::psci;
 
 /// Calls the firmware with `arguments` in x0 to x3 (Arm DEN0028, 2.6: a callee that is SMCCC 1.0 may change x4 to
 /// x17). Returns x0 to x3.
@@ -24,12 +23,6 @@ pub fn firmware(arguments: [u64; 4]) -> [u64; 4] {
         );
     }
     [x0, x1, x2, x3]
-}
-
-/// Switches the machine off; parks where the firmware does not.
-pub fn power_off() -> ! {
-    firmware([u64::from(psci::SYSTEM_OFF), 0, 0, 0]);
-    park()
 }
 
 /// Stops this CPU for good.

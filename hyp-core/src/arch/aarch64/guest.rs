@@ -8,7 +8,7 @@ use super::fp::{self, SimdState};
 use super::host::{self, CPTR_RES1, CPTR_TFP, CPTR_TSM, CPTR_TZ, Stage2Registers, hcr};
 use super::percpu::PerCpu;
 use super::sysreg::{read, write};
-use super::timer::{self, VirtualTimer};
+use super::timer::VirtualTimer;
 use crate::fault::{Exception, OriginState};
 
 /// SPSR for a start: EL1 with SP_EL1, D, A, I and F masked.
@@ -160,7 +160,7 @@ unsafe extern "C" {
 }
 
 /// What the host has in the registers that a run changes.
-pub struct HostState {
+struct HostState {
     el1: El1State,
     timer: VirtualTimer,
 }
@@ -285,7 +285,6 @@ impl<'a> Run<'a> {
         let context = self.context;
         context.el1 = El1State::save();
         context.timer = VirtualTimer::save();
-        timer::alarm_off();
         if context.simd_live {
             write!("cptr_el2", CPTR_RES1);
             barrier::isb();
@@ -294,19 +293,7 @@ impl<'a> Run<'a> {
             fp::load_host(unsafe { &*PerCpu::this().host_fp.get() }, self.features);
             context.simd_live = false;
         }
-        write!("hcr_el2", host::host_hcr(self.features));
-        write!("vttbr_el2", self.host_stage2.vttbr);
-        write!("vtcr_el2", self.host_stage2.vtcr);
-        write!("cptr_el2", host::host_cptr(self.features));
-        write!("mdcr_el2", host::host_mdcr(self.features));
-        write!("cnthctl_el2", 0b11);
-        if self.features.hcx {
-            write!("s3_4_c1_c2_2", host::host_hcrx(self.features));
-        }
-        if self.features.gic_sysregs {
-            write!("s3_4_c12_c9_5", 0xf);
-            write!("s3_4_c12_c11_0", 0);
-        }
+        host::host_world(self.features, self.host_stage2);
         self.host.el1.load();
         self.host.timer.load();
         barrier::isb();

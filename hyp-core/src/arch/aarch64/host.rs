@@ -100,7 +100,7 @@ impl Stage2Registers {
 }
 
 /// HCR_EL2 while the host runs.
-pub(super) fn host_hcr(features: &Features) -> u64 {
+fn host_hcr(features: &Features) -> u64 {
     let mut value = hcr::VM | hcr::TSC | hcr::RW;
     if features.pauth {
         value |= hcr::APK | hcr::API;
@@ -119,7 +119,7 @@ pub(super) fn host_hcr(features: &Features) -> u64 {
 }
 
 /// CPTR_EL2 while the host runs: nothing traps that is there.
-pub(super) fn host_cptr(features: &Features) -> u64 {
+fn host_cptr(features: &Features) -> u64 {
     CPTR_RES1 | if features.sve { 0 } else { CPTR_TZ } | if features.sme { 0 } else { CPTR_TSM }
 }
 
@@ -135,7 +135,7 @@ pub(super) fn host_mdcr(features: &Features) -> u64 {
 }
 
 /// HCRX_EL2 while the host runs (Arm ARM D24.2.59).
-pub(super) fn host_hcrx(features: &Features) -> u64 {
+fn host_hcrx(features: &Features) -> u64 {
     let bit = |there: bool, bit: u32| u64::from(there) << bit;
     (if features.ls64 { 0b111 } else { 0 })
         | bit(features.mops, 11)
@@ -170,21 +170,34 @@ fn open_fine_grained_traps(features: &Features) {
     }
 }
 
-/// Sets up the calling CPU's EL2 registers for a host at EL1.
-pub fn init_cpu(features: &Features, stage2: &Stage2Registers) {
+/// Gives the calling CPU the EL2 registers in which the host's world differs from a guest's.
+pub(super) fn host_world(features: &Features, stage2: &Stage2Registers) {
     write!("hcr_el2", host_hcr(features));
-    barrier::isb();
     write!("vtcr_el2", stage2.vtcr);
     write!("vttbr_el2", stage2.vttbr);
     write!("cptr_el2", host_cptr(features));
     write!("mdcr_el2", host_mdcr(features));
+    // CNTHCTL_EL2: EL1PCTEN and EL1PCEN, no event stream, no offset.
+    write!("cnthctl_el2", 0b11);
+    timer::alarm_off();
+    if features.hcx {
+        write!("s3_4_c1_c2_2", host_hcrx(features));
+    }
+    if features.gic_sysregs {
+        // ICC_SRE_EL2: Enable, DIB, DFB, SRE. It must count before ICH_HCR_EL2 is there: no virtual interface.
+        write!("s3_4_c12_c9_5", 0xf);
+        barrier::isb();
+        write!("s3_4_c12_c11_0", 0);
+    }
+}
+
+/// Sets up the calling CPU's EL2 registers for a host at EL1.
+pub fn init_cpu(features: &Features, stage2: &Stage2Registers) {
+    host_world(features, stage2);
     write!("hstr_el2", 0);
     write!("vpidr_el2", read!("midr_el1"));
     write!("vmpidr_el2", read!("mpidr_el1"));
-    // CNTHCTL_EL2: EL1PCTEN and EL1PCEN, no event stream, no offset.
-    write!("cnthctl_el2", 0b11);
     write!("cntvoff_el2", 0);
-    timer_off();
     barrier::isb();
     if features.sve {
         // ZCR_EL2.LEN: the widest there is.
@@ -194,28 +207,15 @@ pub fn init_cpu(features: &Features, stage2: &Stage2Registers) {
         // SMCR_EL2: FA64, EZT0, the widest there is.
         write!("s3_4_c1_c2_6", 1 << 31 | 1 << 30 | 0xf);
     }
-    if features.hcx {
-        write!("s3_4_c1_c2_2", host_hcrx(features));
-    }
     if features.mpam {
         // MPAM2_EL2: no traps, partition 0.
         write!("s3_4_c10_c5_0", 0);
     }
     open_fine_grained_traps(features);
-    if features.gic_sysregs {
-        // ICC_SRE_EL2: Enable, DIB, DFB, SRE. ICH_HCR_EL2: no virtual interface.
-        write!("s3_4_c12_c9_5", 0xf);
-        barrier::isb();
-        write!("s3_4_c12_c11_0", 0);
-    }
     write!("sctlr_el1", SCTLR_EL1_OFF);
     barrier::tlbi_alle1();
     barrier::dsb_ish();
     barrier::isb();
-}
-
-fn timer_off() {
-    timer::alarm_off();
 }
 
 /// Enters the host on this CPU at `entry` with `argument` in x0, EL1 with SP_EL1, MMU off, all masked. EL2's stack

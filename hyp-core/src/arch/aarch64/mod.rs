@@ -17,8 +17,8 @@ mod sysreg;
 mod timer;
 mod vectors;
 
-pub(crate) use boot::{device_tree, make_tables, secondary, secondary_entry};
-pub use calls::{firmware, park, power_off};
+pub(crate) use boot::{device_tree, make_tables, secondary_entry};
+pub use calls::{firmware, park};
 pub use crash::{CrashState, capture, frame_pointer};
 pub use features::Features;
 pub use guest::{Exit, GuestContext, Run};
@@ -30,6 +30,7 @@ pub use idregs::IdRegisters;
 pub use log::drain_rings;
 pub use memory::Cpu;
 pub(crate) use memory::{clean, host_tree_buffer, read_ram};
+pub(crate) use percpu::install;
 pub use percpu::{PerCpu, affinity};
 pub(crate) use stage1::{add_ram, image};
 pub use timer::{counter, counter_frequency};

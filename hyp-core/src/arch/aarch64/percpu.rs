@@ -77,8 +77,8 @@ impl PerCpu {
 // All zeroes, so that it takes no room in the image.
 static PER_CPU: [PerCpu; MAX_CPUS] = [const { PerCpu::new() }; MAX_CPUS];
 
-/// Points TPIDR_EL2 at CPU number `index`'s, which learns its number.
-pub(super) fn install(index: usize) {
+/// Points TPIDR_EL2 at CPU number `index`'s, which learns its number. What a CPU does first.
+pub(crate) fn install(index: usize) {
     let this = &PER_CPU[index];
     this.index.store(index, Ordering::Relaxed);
     super::sysreg::write!("tpidr_el2", core::ptr::from_ref(this) as u64);

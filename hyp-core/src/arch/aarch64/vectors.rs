@@ -23,6 +23,13 @@ pub struct TrapFrame {
     pub esr: u64,
 }
 
+impl TrapFrame {
+    /// Steps over the instruction that trapped. All AArch64 instructions have four bytes.
+    pub fn skip(&mut self) {
+        self.elr = self.elr.wrapping_add(4);
+    }
+}
+
 const FRAME: usize = size_of::<TrapFrame>();
 const _: () = assert!(FRAME == 272 && FRAME.is_multiple_of(16));
 
