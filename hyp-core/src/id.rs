@@ -1,52 +1,58 @@
 //! Who is who.
 
+use core::num::NonZeroU8;
 use leasehold_hal::Vmid;
 
 /// A VM: its FF-A endpoint id, equal to its VMID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct VmId(u8);
+pub struct VmId(NonZeroU8);
 
 #[cfg(feature = "defmt")]
 impl defmt::Format for VmId {
     fn format(&self, f: defmt::Formatter<'_>) {
-        defmt::write!(f, "{=u8}", self.0);
+        defmt::write!(f, "{=u8}", self.0.get());
     }
 }
 
 impl VmId {
     /// The host.
-    pub const HOST: Self = Self(leasehold_abi::ffa::HOST_ID as u8);
+    pub const HOST: Self = match NonZeroU8::new(leasehold_abi::ffa::HOST_ID as u8) {
+        Some(id) => Self(id),
+        None => panic!("0 is the hypervisor"),
+    };
     /// The first guest's id; guests have consecutive ids.
-    pub const FIRST_GUEST: u8 = Self::HOST.0 + 1;
+    pub const FIRST_GUEST: u8 = Self::HOST.0.get() + 1;
 
     /// The id of guest slot `slot` (0 is the first guest), or `None` when ids run out.
     #[must_use]
     pub fn guest(slot: usize) -> Option<Self> {
-        u8::try_from(slot).ok()?.checked_add(Self::FIRST_GUEST).map(Self)
+        let id = u8::try_from(slot).ok()?.checked_add(Self::FIRST_GUEST)?;
+        NonZeroU8::new(id).map(Self)
     }
 
     /// The slot of a guest's id; `None` for the host.
     #[must_use]
     pub fn slot(self) -> Option<usize> {
-        self.0.checked_sub(Self::FIRST_GUEST).map(usize::from)
+        self.0.get().checked_sub(Self::FIRST_GUEST).map(usize::from)
     }
 
     /// The FF-A endpoint id.
     #[must_use]
     pub const fn endpoint(self) -> u16 {
-        self.0 as u16
+        self.0.get() as u16
     }
 
     /// The VM with this endpoint id; `None` for the hypervisor's and for ids that no VM can have.
     #[must_use]
     pub fn from_endpoint(raw: u16) -> Option<Self> {
-        u8::try_from(raw).ok().filter(|id| *id >= Self::HOST.0).map(Self)
+        let id = u8::try_from(raw).ok().and_then(NonZeroU8::new)?;
+        (id >= Self::HOST.0).then_some(Self(id))
     }
 
     /// The VMID that tags the VM's translations.
     #[must_use]
     pub const fn vmid(self) -> Vmid {
-        Vmid::new(self.0)
+        Vmid::new(self.0.get())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who touched what, and how.
 
 use super::exception::Mode;
-use crate::trap::{AbortIss, Esr, Hpfar, Trap};
+use crate::trap::{AbortIss, Esr, Hpfar};
 use leasehold_abi::vendor;
 use leasehold_memory_map::{Address, Ipa, PAGE_SIZE};
 
@@ -96,13 +96,9 @@ pub struct Access {
 impl Access {
     /// Reads the registers of a trap. `None` when `esr` is not that of an abort from a lower Exception level.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn decode(esr: Esr, far: u64, hpfar: Hpfar, spsr: u64) -> Option<Self> {
-        let (iss, fetch) = match esr.trap() {
-            Trap::DataAbort(iss) => (iss, false),
-            Trap::InstructionAbort(iss) => (iss, true),
-            _ => return None,
-        };
+        let (iss, fetch) = esr.abort_from_below()?;
         let mode = Mode::of(spsr);
         Some(Self {
             class: classify(iss, fetch, mode, far),

@@ -53,7 +53,7 @@ impl Mode {
 }
 
 /// Features of the CPU, as the VM sees them, that change how exceptions are taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct EntryFeatures {
     /// FEAT_PAN.
@@ -68,6 +68,21 @@ pub struct EntryFeatures {
     pub nmi: bool,
     /// FEAT_EBEP: PSTATE.PM exists.
     pub ebep: bool,
+    /// FEAT_SCTLR2 or FEAT_GCS: [`Extras`] exist.
+    pub extras: bool,
+}
+
+impl EntryFeatures {
+    /// A CPU of Armv8.0.
+    pub const NONE: Self = Self {
+        pan: false,
+        ssbs: false,
+        dit: false,
+        mte: false,
+        nmi: false,
+        ebep: false,
+        extras: false,
+    };
 }
 
 /// What becomes of PSTATE on entry to EL1, worked out once for a CPU's features: delivery is to cost little.
@@ -85,6 +100,7 @@ pub struct EntryRules {
     ssbs: u64,
     /// Set unless SCTLR_EL1.SPINTMASK.
     allint: u64,
+    extras: bool,
 }
 
 impl EntryRules {
@@ -105,17 +121,28 @@ impl EntryRules {
             pan,
             ssbs: only_if(features.ssbs, pstate::SSBS),
             allint: only_if(features.nmi, pstate::ALLINT),
+            extras: features.extras,
         }
     }
 
+    /// Whether the CPU has [`Extras`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn has_extras(&self) -> bool {
+        self.extras
+    }
+
     /// PSTATE in the handler.
+    #[inline(always)]
     const fn pstate(&self, origin: &OriginState, mode: Mode) -> u64 {
-        let sctlr = origin.sctlr;
-        let pan = if sctlr & SCTLR_SPAN == 0 { self.pan } else { 0 };
-        let ssbs = if sctlr & SCTLR_DSSBS != 0 { self.ssbs } else { 0 };
-        let allint = if sctlr & SCTLR_SPINTMASK == 0 { self.allint } else { 0 };
-        let locked = !mode.is_el0() && origin.gcscr & GCSCR_EXLOCKEN != 0;
-        let exlock = if locked { pstate::EXLOCK } else { 0 };
+        // Each bit of SCTLR_EL1 is brought to where the bit is that it decides about.
+        let pan = self.pan & !(origin.sctlr >> (SCTLR_SPAN - pstate::PAN.trailing_zeros()));
+        let ssbs = self.ssbs & origin.sctlr >> (SCTLR_DSSBS - pstate::SSBS.trailing_zeros());
+        let allint = self.allint & !(origin.sctlr >> (SCTLR_SPINTMASK - pstate::ALLINT.trailing_zeros()));
+        let exlock = match &origin.extras {
+            Some(extras) if !mode.is_el0() && extras.gcscr & GCSCR_EXLOCKEN != 0 => pstate::EXLOCK,
+            _ => 0,
+        };
         origin.spsr & self.kept | self.set | pan | ssbs | allint | exlock
     }
 }
@@ -132,6 +159,14 @@ pub struct OriginState {
     pub vbar: u64,
     /// SCTLR_EL1.
     pub sctlr: u64,
+    /// What newer CPUs add; `None` counts as zeroes.
+    pub extras: Option<Extras>,
+}
+
+/// Registers of newer CPUs that change how exceptions are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Extras {
     /// SCTLR2_EL1; zero without FEAT_SCTLR2, or when HCRX_EL2.SCTLR2En keeps it from the VM.
     pub sctlr2: u64,
     /// GCSCR_EL1; zero without FEAT_GCS, or when it is kept from the VM.
@@ -169,11 +204,11 @@ pub struct Exception {
 }
 
 /// SCTLR_EL1.SPAN, bit 23: PSTATE.PAN is left alone on entry.
-const SCTLR_SPAN: u64 = 1 << 23;
+const SCTLR_SPAN: u32 = 23;
 /// SCTLR_EL1.DSSBS, bit 44: PSTATE.SSBS on entry.
-const SCTLR_DSSBS: u64 = 1 << 44;
+const SCTLR_DSSBS: u32 = 44;
 /// SCTLR_EL1.SPINTMASK, bit 62: PSTATE.ALLINT is clear on entry.
-const SCTLR_SPINTMASK: u64 = 1 << 62;
+const SCTLR_SPINTMASK: u32 = 62;
 /// SCTLR2_EL1.EASE, bit 5: External aborts go to the SError vector.
 const SCTLR2_EASE: u64 = 1 << 5;
 /// GCSCR_EL1.EXLOCKEN, bit 6.
@@ -200,11 +235,14 @@ mod pstate {
 
 /// Takes an exception with `syndrome` to EL1.
 #[must_use]
-#[inline]
+#[inline(always)]
 pub const fn take(rules: &EntryRules, origin: &OriginState, syndrome: Syndrome) -> Exception {
     let mode = Mode::of(origin.spsr);
     let mut vector = origin.vbar & VBAR_MASK | mode.vector();
-    if origin.sctlr2 & SCTLR2_EASE != 0 && syndrome.status.is_external() {
+    if let Some(extras) = &origin.extras
+        && extras.sctlr2 & SCTLR2_EASE != 0
+        && syndrome.status.is_external()
+    {
         vector |= SERROR_OFFSET;
     }
     Exception {

@@ -72,13 +72,24 @@ fn by_the_book(f: EntryFeatures, o: &OriginState, external: bool) -> (u64, Pstat
     let from_32 = p["nRW"] == 1;
     let from_el = if from_32 { 0 } else { p["EL"] };
     // AArch64.DataAbort: RouteToSErrorOffset.
-    let mut offset = if external && o.sctlr2 >> 5 & 1 == 1 { 0x180 } else { 0 };
+    let mut offset = if external && o.extras.is_some_and(|e| e.sctlr2 >> 5 & 1 == 1) {
+        0x180
+    } else {
+        0
+    };
     if from_el < 1 {
         offset += if from_32 { 0x600 } else { 0x400 };
     } else if p["SP"] == 1 {
         offset += 0x200;
     }
-    p.insert("EXLOCK", if from_el == 1 { o.gcscr >> 6 & 1 } else { 0 });
+    p.insert(
+        "EXLOCK",
+        if from_el == 1 {
+            o.extras.map_or(0, |e| e.gcscr >> 6 & 1)
+        } else {
+            0
+        },
+    );
     p.insert("EL", 1);
     p.insert("nRW", 0);
     p.insert("SP", 1);
@@ -118,6 +129,7 @@ fn features(bits: u8) -> EntryFeatures {
         mte: has(3),
         nmi: has(4),
         ebep: has(5),
+        extras: has(6),
     }
 }
 
@@ -156,7 +168,7 @@ prop_compose! {
         spsr: u64, elr: u64, vbar: u64, sctlr: u64, sctlr2: u64, gcscr: u64, bits: u8
     ) -> (EntryFeatures, OriginState) {
         let f = features(bits);
-        (f, OriginState { spsr: possible(spsr, f), elr, vbar, sctlr, sctlr2, gcscr })
+        (f, OriginState { spsr: possible(spsr, f), elr, vbar, sctlr, extras: f.extras.then_some(Extras { sctlr2, gcscr }) })
     }
 }
 
@@ -183,8 +195,7 @@ fn a_linux_kernel_s_load_and_a_process_s_load() {
         elr: 0xffff_8000_8012_3456,
         vbar: 0xffff_8000_8001_1000,
         sctlr: 0x3475_d91d,
-        sctlr2: 0,
-        gcscr: 0,
+        extras: None,
     };
     let rules = EntryRules::new(features(0b00_1111));
     let syndrome = Syndrome {

@@ -17,12 +17,12 @@ mod progress;
 mod record;
 
 pub use access::{Access, Class};
-pub use exception::{EntryFeatures, EntryRules, Exception, Mode, OriginState, Syndrome, take};
+pub use exception::{EntryFeatures, EntryRules, Exception, Extras, Mode, OriginState, Syndrome, take};
 pub use limit::{BURST, Limiter};
 pub use mechanism::{Delivery, Mechanism, NameError};
 pub use policy::{Chain, ChainError, MAX_LINKS, Policy, PolicyError};
-pub use progress::{Attempt, Bounds, Progress, REMEMBERED};
-pub use record::{Counters, FaultLog, RECORDS, Record, Toucher};
+pub use progress::{Place, Progress, REMEMBERED, Task, bound};
+pub use record::{FaultLog, RECORDS, Record, Toucher};
 
 use crate::id::VmId;
 use crate::log;
@@ -30,12 +30,6 @@ use crate::log;
 /// Where and when an access was made, besides what the trap says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Circumstances {
-    /// TTBR0_EL1.
-    pub ttbr0: u64,
-    /// SP_EL0.
-    pub sp_el0: u64,
-    /// SP_EL1.
-    pub sp_el1: u64,
     /// The CPU's number.
     pub cpu: u8,
     /// The counter (CNTPCT_EL0).
@@ -44,65 +38,82 @@ pub struct Circumstances {
     pub borrower: Option<VmId>,
 }
 
-/// Everything that fault delivery remembers. One for all CPUs, behind a lock of `arch`'s.
-pub struct Faults {
-    policy: Policy,
-    rules: EntryRules,
+/// How accesses of one class are answered.
+struct OfClass {
+    chain: Chain,
+    limit: Limiter,
     progress: Progress,
-    log: FaultLog,
-    counters: Counters,
-    limits: [Limiter; Class::COUNT],
+}
+
+/// Everything that fault delivery remembers. One for all CPUs, behind a lock.
+///
+/// What is small comes first, so that one base register reaches it.
+#[repr(C)]
+pub struct Faults {
+    rules: EntryRules,
+    classes: [OfClass; Class::COUNT],
     device_limit: Limiter,
+    log: FaultLog,
 }
 
 impl Faults {
-    /// Answers by `policy` on CPUs that all have `features`. `hz` is the counter's frequency (CNTFRQ_EL0). Log lines: one each second for each class,
-    /// after a burst.
+    /// Answers by `policy`, on CPUs that all take exceptions by `rules`. `hz` is the counter's frequency (CNTFRQ_EL0). Log
+    /// lines: one each second for each class, after a burst.
     #[must_use]
-    pub const fn new(policy: Policy, features: EntryFeatures, hz: u64) -> Self {
+    pub const fn new(policy: Policy, rules: EntryRules, hz: u64) -> Self {
+        const fn of(class: Class, policy: &Policy, hz: u64) -> OfClass {
+            OfClass {
+                chain: *policy.chain(class),
+                limit: Limiter::new(hz),
+                progress: Progress::new(bound(class, hz)),
+            }
+        }
+        let [el0, el1_user, el1_kernel, walk, fetch, cache] = Class::ALL;
         Self {
-            policy,
-            rules: EntryRules::new(features),
-            progress: Progress::new(Bounds::for_counter(hz)),
-            log: FaultLog::new(),
-            counters: Counters::new(),
-            limits: [Limiter::new(hz); Class::COUNT],
+            rules,
+            classes: [
+                of(el0, &policy, hz),
+                of(el1_user, &policy, hz),
+                of(el1_kernel, &policy, hz),
+                of(walk, &policy, hz),
+                of(fetch, &policy, hz),
+                of(cache, &policy, hz),
+            ],
             device_limit: Limiter::new(hz),
+            log: FaultLog::new(),
         }
     }
 
-    /// The policy in force.
+    /// How the CPUs take exceptions.
     #[must_use]
-    pub const fn policy(&self) -> &Policy {
-        &self.policy
+    #[inline(always)]
+    pub const fn rules(&self) -> &EntryRules {
+        &self.rules
     }
 
-    /// How often what has been done.
-    #[must_use]
-    pub const fn counters(&self) -> &Counters {
-        &self.counters
-    }
-
-    /// Decides how a refused access is answered, and records it.
-    #[inline]
-    pub fn answer(&mut self, access: &Access, origin: &OriginState, at: &Circumstances) -> Delivery {
+    /// Decides how a refused access is answered, and records it. `task` is asked for where the chain has more than one
+    /// link.
+    #[inline(always)]
+    pub fn answer(
+        &mut self,
+        access: &Access,
+        origin: &OriginState,
+        at: &Circumstances,
+        task: impl Fn() -> Task,
+    ) -> Delivery {
         let class = access.class;
-        let chain = self.policy.chain(class);
+        let OfClass { chain, progress, .. } = &mut self.classes[class.index()];
         let link = if chain.len() == 1 {
             0
         } else {
-            let attempt = Attempt {
+            let place = Place {
                 pc: origin.elr,
                 va: access.far,
-                ttbr0: at.ttbr0,
-                sp_el0: at.sp_el0,
-                sp_el1: at.sp_el1,
             };
-            self.progress.next_link(class, &attempt, at.now, chain.len())
+            progress.next_link(place, task, at.now, chain.len())
         };
         let mechanism = chain.link(link);
-        self.counters.count(class, mechanism);
-        let record = self.log.push(Record {
+        self.log.push(Record {
             toucher: Toucher::Cpu {
                 cpu: at.cpu,
                 class,
@@ -115,17 +126,27 @@ impl Faults {
             esr: access.esr.raw(),
             borrower: at.borrower,
         });
-        if let Some(unsaid) = self.limits[class.index()].admit(at.now) {
-            say(record, unsaid);
-        }
         mechanism.deliver(access, &self.rules, origin)
+    }
+
+    /// Whether there is to be a line of log about an access of `class` at counter value `now`: not if there were many
+    /// lately.
+    #[inline(always)]
+    pub fn is_due(&mut self, class: Class, now: u64) -> bool {
+        self.classes[class.index()].limit.admits(now)
+    }
+
+    /// Writes the line about the newest record, which is that access.
+    #[cold]
+    pub fn tell(&mut self, class: Class, now: u64) {
+        say(self.log.newest(), &mut self.classes[class.index()].limit, now);
     }
 
     /// Records what the SMMU refused a device.
     pub fn device(&mut self, record: Record) {
-        let record = self.log.push(record);
-        if let Some(unsaid) = self.device_limit.admit(record.at) {
-            say(record, unsaid);
+        self.log.push(record);
+        if self.device_limit.admits(record.at) {
+            say(self.log.newest(), &mut self.device_limit, record.at);
         }
     }
 
@@ -135,9 +156,9 @@ impl Faults {
     }
 }
 
-/// One line of log, out of the way of the common path.
-#[cold]
-fn say(record: &Record, unsaid: u32) {
+/// One line of log.
+fn say(record: &Record, limit: &mut Limiter, now: u64) {
+    let unsaid = limit.spend(now);
     log::warn!("refused: {} ({} like it not shown)", record, unsaid);
 }
 
@@ -146,6 +167,7 @@ mod tests {
     use super::*;
     use crate::trap::{Esr, Hpfar};
 
+    const RULES: EntryRules = EntryRules::new(EntryFeatures::NONE);
     const EL1H: u64 = 0x3c5;
     const KERNEL: u64 = 0xffff_0000_0800_0010;
 
@@ -155,19 +177,23 @@ mod tests {
             elr: 0xffff_8000_8000_1234,
             vbar: 0xffff_8000_8001_0000,
             sctlr: 0,
-            sctlr2: 0,
-            gcscr: 0,
+            extras: None,
         }
     }
 
     fn at(now: u64) -> Circumstances {
         Circumstances {
-            ttbr0: 0x4100_0000,
-            sp_el0: 1,
-            sp_el1: 2,
             cpu: 1,
             now,
             borrower: VmId::guest(0),
+        }
+    }
+
+    fn task() -> Task {
+        Task {
+            ttbr0: 0x4100_0000,
+            sp_el0: 1,
+            sp_el1: 2,
         }
     }
 
@@ -177,15 +203,17 @@ mod tests {
 
     #[test]
     fn a_kernel_access_gets_a_fix_up_and_then_the_end() {
-        let mut faults = Faults::new(Policy::DEFAULT, EntryFeatures::default(), 1_000_000);
-        let Delivery::Exception(e) = faults.answer(&access(EL1H), &origin(EL1H), &at(10)) else {
+        let mut faults = Faults::new(Policy::DEFAULT, RULES, 1_000_000);
+        let Delivery::Exception(e) = faults.answer(&access(EL1H), &origin(EL1H), &at(10), task) else {
             panic!("the first link is an abort")
         };
         assert_eq!((e.esr_el1, e.far_el1), (0x9600_0061, KERNEL));
         assert_eq!((e.elr_el1, e.spsr_el1), (0xffff_8000_8000_1234, EL1H));
         assert_eq!(e.pc, 0xffff_8000_8001_0200);
-        assert_eq!(faults.answer(&access(EL1H), &origin(EL1H), &at(20)), Delivery::Halt);
-        assert_eq!(faults.counters().get(Class::El1Kernel, Mechanism::Halt), 1);
+        assert_eq!(
+            faults.answer(&access(EL1H), &origin(EL1H), &at(20), task),
+            Delivery::Halt
+        );
         let (lost, first) = faults.read().unwrap();
         assert_eq!(
             (lost, first.ipa()),
@@ -202,15 +230,14 @@ mod tests {
 
     #[test]
     fn a_process_is_told_each_time() {
-        let mut faults = Faults::new(Policy::DEFAULT, EntryFeatures::default(), 1_000_000);
+        let mut faults = Faults::new(Policy::DEFAULT, RULES, 1_000_000);
         for n in 0..100 {
-            let delivery = faults.answer(&access(0), &origin(0), &at(n));
+            let delivery = faults.answer(&access(0), &origin(0), &at(n), task);
             let Delivery::Exception(e) = delivery else {
                 panic!("a process must not stop a CPU")
             };
             assert_eq!(e.esr_el1, 0x9200_0050);
         }
-        assert_eq!(faults.counters().get(Class::El0, Mechanism::EXTERNAL_ABORT), 100);
         assert_eq!(faults.read().map(|(lost, _)| lost), Some(100 - RECORDS as u64));
     }
 
@@ -225,9 +252,9 @@ mod tests {
             ("all=tagged-abort!", 0x9707_00c7),
         ] {
             let policy = Policy::parse(text, &Policy::DEFAULT).unwrap();
-            let mut faults = Faults::new(policy, EntryFeatures::default(), 1_000_000);
+            let mut faults = Faults::new(policy, RULES, 1_000_000);
             for n in 0..3 {
-                let delivery = faults.answer(&access(EL1H), &origin(EL1H), &at(n));
+                let delivery = faults.answer(&access(EL1H), &origin(EL1H), &at(n), task);
                 let Delivery::Exception(e) = delivery else {
                     panic!("{text}")
                 };

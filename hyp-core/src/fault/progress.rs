@@ -18,13 +18,9 @@ use super::access::Class;
 /// How many different accesses a class remembers.
 pub const REMEMBERED: usize = 8;
 
-/// What makes two accesses the same.
+/// What tells one task of a kernel from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    /// ELR_EL2.
-    pub pc: u64,
-    /// FAR_EL2.
-    pub va: u64,
+pub struct Task {
     /// TTBR0_EL1.
     pub ttbr0: u64,
     /// SP_EL0.
@@ -33,33 +29,41 @@ pub struct Attempt {
     pub sp_el1: u64,
 }
 
-impl Attempt {
-    /// Differs for most accesses that differ: one comparison rules out a slot.
-    const fn mixed(&self) -> u64 {
-        self.pc
-            ^ self.va.rotate_left(13)
-            ^ self.ttbr0.rotate_left(26)
-            ^ self.sp_el0.rotate_left(39)
-            ^ self.sp_el1.rotate_left(52)
+/// From where and to where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// ELR_EL2.
+    pub pc: u64,
+    /// FAR_EL2.
+    pub va: u64,
+}
+
+impl Place {
+    /// Differs for most accesses that differ: one comparison rules out all that are remembered.
+    #[inline(always)]
+    const fn tag(&self) -> u8 {
+        (self.pc >> 2 ^ self.va >> 3 ^ self.va >> 12) as u8
     }
 }
 
-/// How long an access is remembered, in counter ticks (CNTFRQ_EL0), for each class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds([u64; Class::COUNT]);
+/// What makes two accesses the same.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Attempt {
+    access: Place,
+    task: Task,
+}
 
-impl Bounds {
-    /// The bounds for a counter of `hz` ticks a second.
-    ///
-    /// 1 ms for EL0: signal delivery and return take microseconds. 100 µs for uaccess, where the loops that are known
-    /// (futex) come back within a microsecond or so, and a program's own second try follows a system call later. 1 s for
-    /// the kernel's own accesses: a warning with a stack trace on a slow console may come in between.
-    #[must_use]
-    pub const fn for_counter(hz: u64) -> Self {
-        let mut ticks = [hz; Class::COUNT];
-        ticks[Class::El0.index()] = hz / 1000;
-        ticks[Class::El1User.index()] = hz / 10_000;
-        Self(ticks)
+/// How long an access of `class` is remembered, in ticks of a counter of `hz` (CNTFRQ_EL0).
+///
+/// 1 ms for EL0: signal delivery and return take microseconds. 100 µs for uaccess, where the loops that are known
+/// (futex) come back within a microsecond or so, and a program's own second try follows a system call later. 1 s for
+/// the kernel's own accesses: a warning with a stack trace on a slow console may come in between.
+#[must_use]
+pub const fn bound(class: Class, hz: u64) -> u64 {
+    match class {
+        Class::El0 => hz / 1000,
+        Class::El1User => hz / 10_000,
+        Class::El1Kernel | Class::Walk | Class::Fetch | Class::Cache => hz,
     }
 }
 
@@ -70,72 +74,98 @@ struct Slot {
     link: u8,
 }
 
+/// What has been answered lately of one class, and how far down its chain each access is.
 #[derive(Clone, Copy)]
-struct Memory {
-    /// [`Attempt::mixed`] of each slot, side by side.
-    mixed: [u64; REMEMBERED],
-    slots: [Option<Slot>; REMEMBERED],
+pub struct Progress {
+    /// [`Place::tag`] of each slot, the newest lowest.
+    tags: u64,
+    bound: u64,
+    /// Slots that were never used hold what is no access.
+    slots: [Slot; REMEMBERED],
     /// The slot that the next new access takes: the oldest.
     next: u8,
 }
 
-impl Memory {
-    const EMPTY: Self = Self {
-        mixed: [0; REMEMBERED],
-        slots: [None; REMEMBERED],
-        next: 0,
-    };
-
-    fn find(&mut self, attempt: &Attempt, mixed: u64) -> Option<&mut Slot> {
-        let candidates = self.mixed.iter().zip(&mut self.slots).filter(|(m, _)| **m == mixed);
-        candidates
-            .filter_map(|(_, slot)| slot.as_mut())
-            .find(|slot| slot.attempt == *attempt)
-    }
-}
-
-/// What has been answered lately, and how far down its chain each access is.
-pub struct Progress {
-    bounds: Bounds,
-    classes: [Memory; Class::COUNT],
-}
+const _: () = assert!(REMEMBERED == size_of::<u64>(), "a byte of `tags` for each slot");
 
 impl Progress {
-    /// Nothing has happened yet.
+    /// Nothing has happened yet. Accesses are remembered for `bound` counter ticks.
     #[must_use]
-    pub const fn new(bounds: Bounds) -> Self {
+    pub const fn new(bound: u64) -> Self {
+        const NONE: Slot = Slot {
+            attempt: Attempt {
+                access: Place { pc: u64::MAX, va: 0 },
+                task: Task {
+                    ttbr0: 0,
+                    sp_el0: 0,
+                    sp_el1: 0,
+                },
+            },
+            at: 0,
+            link: 0,
+        };
         Self {
-            bounds,
-            classes: [Memory::EMPTY; Class::COUNT],
+            tags: 0,
+            bound,
+            slots: [NONE; REMEMBERED],
+            next: 0,
         }
     }
 
-    /// Notes an access at counter value `now`, and says which link of its chain (of `links` links) is due.
-    pub fn next_link(&mut self, class: Class, attempt: &Attempt, now: u64, links: usize) -> usize {
-        let bound = self.bounds.0[class.index()];
-        let memory = &mut self.classes[class.index()];
-        let mixed = attempt.mixed();
-        if let Some(slot) = memory.find(attempt, mixed) {
-            // CPUs may read the counter a little apart: a time before the last counts as none passed.
-            let fresh = now.saturating_sub(slot.at) <= bound;
-            let last = links.saturating_sub(1).min(usize::from(u8::MAX)) as u8;
-            slot.link = if fresh {
-                slot.link.saturating_add(1).min(last)
-            } else {
-                0
-            };
-            slot.at = now;
-            return usize::from(slot.link);
+    /// Notes an access by `task` at counter value `now`, and says which link of its chain (of `links` links) is due.
+    #[inline(always)]
+    pub fn next_link(&mut self, access: Place, task: impl Fn() -> Task, now: u64, links: usize) -> usize {
+        let tag = access.tag();
+        if self.has_tag(tag)
+            && let Some(link) = self.again(Attempt { access, task: task() }, now, links)
+        {
+            return link;
         }
-        let oldest = usize::from(memory.next) % REMEMBERED;
-        memory.next = memory.next.wrapping_add(1);
-        memory.mixed[oldest] = mixed;
-        memory.slots[oldest] = Some(Slot {
-            attempt: *attempt,
-            at: now,
-            link: 0,
-        });
+        self.add(access, task(), tag, now);
         0
+    }
+
+    /// Whether some slot has this tag.
+    #[inline(always)]
+    const fn has_tag(&self, tag: u8) -> bool {
+        const LOW: u64 = u64::MAX / 0xff;
+        // A byte of `differs` is zero where the tag is the same, and only then this borrows into the top bit of a byte
+        // that has none, or of one above it.
+        let differs = self.tags ^ LOW * tag as u64;
+        differs.wrapping_sub(LOW) & !differs & LOW << 7 != 0
+    }
+
+    /// Notes an access that is not there yet.
+    #[inline(always)]
+    fn add(&mut self, access: Place, task: Task, tag: u8, now: u64) {
+        let oldest = usize::from(self.next) % REMEMBERED;
+        self.next = self.next.wrapping_add(1);
+        self.tags = self.tags << 8 | u64::from(tag);
+        // Field by field: as a whole it would be put together elsewhere first.
+        let slot = &mut self.slots[oldest];
+        slot.attempt.access.pc = access.pc;
+        slot.attempt.access.va = access.va;
+        slot.attempt.task.ttbr0 = task.ttbr0;
+        slot.attempt.task.sp_el0 = task.sp_el0;
+        slot.attempt.task.sp_el1 = task.sp_el1;
+        slot.at = now;
+        slot.link = 0;
+    }
+
+    /// The link that is due for an access, if it is there.
+    #[cold]
+    fn again(&mut self, attempt: Attempt, now: u64, links: usize) -> Option<usize> {
+        let slot = self.slots.iter_mut().find(|slot| slot.attempt == attempt)?;
+        // CPUs may read the counter a little apart: a time before the last counts as none passed.
+        let fresh = now.saturating_sub(slot.at) <= self.bound;
+        let last = links.saturating_sub(1).min(usize::from(u8::MAX)) as u8;
+        slot.link = if fresh {
+            slot.link.saturating_add(1).min(last)
+        } else {
+            0
+        };
+        slot.at = now;
+        Some(usize::from(slot.link))
     }
 }
 
@@ -149,16 +179,29 @@ mod tests {
 
     fn attempt(n: u64) -> Attempt {
         Attempt {
-            pc: 0xffff_8000_8000_0000 + n,
-            va: 0xaaaa_0000,
-            ttbr0: 0x4800_0000,
-            sp_el0: 1,
-            sp_el1: 2,
+            access: Place {
+                pc: 0xffff_8000_8000_0000 + n,
+                va: 0xaaaa_0000,
+            },
+            task: Task {
+                ttbr0: 0x4800_0000,
+                sp_el0: 1,
+                sp_el1: 2,
+            },
         }
     }
 
-    fn fresh() -> Progress {
-        Progress::new(Bounds::for_counter(HZ))
+    /// That of every class.
+    struct All([Progress; Class::COUNT]);
+
+    impl All {
+        fn next_link(&mut self, class: Class, attempt: &Attempt, now: u64, links: usize) -> usize {
+            self.0[class.index()].next_link(attempt.access, || attempt.task, now, links)
+        }
+    }
+
+    fn fresh() -> All {
+        All(Class::ALL.map(|class| Progress::new(bound(class, HZ))))
     }
 
     #[test]
@@ -175,12 +218,14 @@ mod tests {
     #[test]
     fn anything_else_is_another_access() {
         let a = attempt(0);
+        let by = |task| Attempt { task, ..a };
+        let to = |access| Attempt { access, ..a };
         for other in [
-            Attempt { pc: 9, ..a },
-            Attempt { va: 9, ..a },
-            Attempt { ttbr0: 9, ..a },
-            Attempt { sp_el0: 9, ..a },
-            Attempt { sp_el1: 9, ..a },
+            to(Place { pc: 9, ..a.access }),
+            to(Place { va: 9, ..a.access }),
+            by(Task { ttbr0: 9, ..a.task }),
+            by(Task { sp_el0: 9, ..a.task }),
+            by(Task { sp_el1: 9, ..a.task }),
         ] {
             let mut p = fresh();
             p.next_link(Class::El0, &a, 0, 4);
@@ -231,6 +276,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_tag_is_seen_wherever_it_is(tags: [u8; REMEMBERED], tag: u8, close: bool) {
+            // Neighbours of the tag, and all the same, are where a borrow could mislead.
+            let tags = tags.map(|t| if close { tag ^ (t & 1) } else { t });
+            let progress = Progress { tags: u64::from_le_bytes(tags), ..Progress::new(0) };
+            prop_assert_eq!(progress.has_tag(tag), tags.contains(&tag));
+        }
+
         /// Whatever comes, the link is one of the chain, and it rises by at most one per return.
         #[test]
         fn links_rise_one_by_one(

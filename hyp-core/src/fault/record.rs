@@ -140,13 +140,17 @@ impl FaultLog {
         }
     }
 
-    /// Keeps `record`, and says where; the oldest goes when there is no room.
-    #[inline]
-    pub fn push(&mut self, record: Record) -> &Record {
-        let kept = &mut self.records[self.written as usize % RECORDS];
+    /// Keeps `record`; the oldest goes when there is no room.
+    #[inline(always)]
+    pub fn push(&mut self, record: Record) {
+        self.records[self.written as usize % RECORDS] = record;
         self.written = self.written.wrapping_add(1);
-        *kept = record;
-        kept
+    }
+
+    /// The record that was kept last, read or not; before the first, one that says nothing.
+    #[must_use]
+    pub const fn newest(&self) -> &Record {
+        &self.records[self.written.wrapping_sub(1) as usize % RECORDS]
     }
 
     /// Takes the oldest record, with how many have been lost since the last one was taken.
@@ -163,36 +167,6 @@ impl FaultLog {
 }
 
 impl Default for FaultLog {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// How often each mechanism has answered each class.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Counters([[u64; Mechanism::KINDS]; Class::COUNT]);
-
-impl Counters {
-    /// All zero.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self([[0; Mechanism::KINDS]; Class::COUNT])
-    }
-
-    /// Counts one.
-    pub fn count(&mut self, class: Class, mechanism: Mechanism) {
-        let counter = &mut self.0[class.index()][mechanism.kind()];
-        *counter = counter.saturating_add(1);
-    }
-
-    /// How often mechanisms of `mechanism`'s kind (aborts of any status code are one kind) have answered `class`.
-    #[must_use]
-    pub const fn get(&self, class: Class, mechanism: Mechanism) -> u64 {
-        self.0[class.index()][mechanism.kind()]
-    }
-}
-
-impl Default for Counters {
     fn default() -> Self {
         Self::new()
     }
@@ -263,17 +237,5 @@ mod tests {
         assert_eq!(of(&device, "mechanism"), vendor::MECHANISM_NONE);
         assert_eq!(of(&device, "CPU"), 8);
         assert_eq!((of(&device, "IPA"), of(&device, "borrower")), (u64::MAX, 0));
-    }
-
-    #[test]
-    fn counters_are_by_class_and_kind() {
-        let mut c = Counters::new();
-        c.count(Class::El0, Mechanism::EXTERNAL_ABORT);
-        c.count(Class::El0, Mechanism::ALIGNMENT_ABORT);
-        c.count(Class::El0, Mechanism::Halt);
-        assert_eq!(c.get(Class::El0, Mechanism::EXTERNAL_ABORT), 2);
-        assert_eq!(c.get(Class::El0, Mechanism::Halt), 1);
-        assert_eq!(c.get(Class::El0, Mechanism::TaggedAbort), 0);
-        assert_eq!(c.get(Class::Walk, Mechanism::EXTERNAL_ABORT), 0);
     }
 }

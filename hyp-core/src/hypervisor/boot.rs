@@ -153,9 +153,9 @@ impl<B: Board> Hypervisor<B> {
         for master in B::CONFIG.uncontained_masters {
             crate::log::warn!("no SMMU contains {=str}", *master);
         }
-        let faults = TicketMutex::new(Faults::new(policy, features.entry(), arch::counter_frequency()));
         let ids = IdRegisters::read();
         let rules = EntryRules::new(features.entry());
+        self.state.lock().faults = Faults::new(policy, rules, arch::counter_frequency());
         let psci = TicketMutex::new(cpus(&tree)?);
         let facts = Facts {
             features,
@@ -163,7 +163,6 @@ impl<B: Board> Hypervisor<B> {
             ids,
             stage2,
             interrupts,
-            faults,
             psci,
             lending_refused,
         };

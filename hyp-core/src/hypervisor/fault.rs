@@ -1,19 +1,38 @@
 //! The host's accesses that stage 2 refuses, and its devices'.
 
-use super::{EVENT_BOUND, Hypervisor};
-use crate::arch::aarch64::{self as arch, PerCpu, TrapFrame};
+use super::{EVENT_BOUND, Hypervisor, Locked};
+use crate::arch::aarch64::{self as arch, AbortFrame, PerCpu, Return, TrapFrame};
 use crate::board::Board;
-use crate::fault::{Access, Circumstances, Delivery, Mechanism, Record, Toucher};
+use crate::fault::{Access, Circumstances, Class, Delivery, Mechanism, OriginState, Record, Toucher};
 use crate::trap::{AbortIss, Esr, Hpfar};
 use crate::{PageState, VmId};
 use leasehold_hal::{AttachedIommu, InterruptController, IommuEvent, IommuEventKind};
 use leasehold_memory_map::{Address, Ipa};
 
 impl<B: Board> Hypervisor<B> {
-    pub(super) fn host_abort(&self, frame: &mut TrapFrame) {
-        let registers = arch::abort_registers();
-        let esr = Esr::new(frame.esr);
-        let Some(mut access) = Access::decode(esr, registers.far, Hpfar::new(registers.hpfar), frame.spsr) else {
+    /// An abort of the host's, which most often is an access to memory that is lent: `true` when it was one and is
+    /// answered, `false` when nothing was done.
+    #[inline(always)]
+    pub fn host_abort(&self, frame: &mut AbortFrame) -> bool {
+        if !Esr::new(frame.back().esr).is_unmapped_from_below() {
+            return false;
+        }
+        let Some(access) = abort(frame.back()) else {
+            return false;
+        };
+        let Some(page) = access.page else { return false };
+        let state = self.state.lock();
+        let Some(borrower) = state.ownership.borrower_at(&self.machine(), page) else {
+            return false;
+        };
+        self.refuse(state, frame, &access, borrower);
+        true
+    }
+
+    /// An abort of which it was not clear, a moment ago, that it was of lent memory.
+    #[cold]
+    pub(super) fn other_abort(&self, frame: &mut TrapFrame) {
+        let Some(mut access) = abort(&frame.back) else {
             return;
         };
         if access.page.is_none() {
@@ -24,52 +43,77 @@ impl<B: Board> Hypervisor<B> {
         if self.trapped_access(frame, &access, page) {
             return;
         }
-        let state = self.state.lock().ownership.host_page_state(&self.machine(), page);
-        match state {
+        let state = self.state.lock();
+        let is = state.ownership.host_page_state(&self.machine(), page);
+        match is {
             // It has come back, or was split or joined, since the access: that is made again.
             PageState::Owned => {}
             PageState::Lent { borrower, .. } | PageState::InTransit { borrower, .. } => {
-                self.refuse(frame, &access, borrower);
+                self.refuse(state, frame.as_abort(), &access, borrower);
             }
             PageState::Device | PageState::Unmapped | PageState::Hypervisor => {
-                self.nothing_there(frame, &access, state)
+                drop(state);
+                self.nothing_there(frame, &access, is);
             }
         }
     }
 
     /// The policy's answer for lent memory.
-    fn refuse(&self, frame: &mut TrapFrame, access: &Access, borrower: VmId) {
-        let facts = self.facts();
-        let origin = arch::origin(frame, &facts.features);
-        let stage1 = arch::stage1_registers();
+    #[inline(always)]
+    fn refuse(&self, mut state: Locked<'_>, frame: &mut AbortFrame, access: &Access, borrower: VmId) {
+        let faults = &mut state.faults;
+        let extras = faults
+            .rules()
+            .has_extras()
+            .then(|| arch::extras(&self.facts().features));
+        let origin = arch::origin(frame.back(), extras);
+        let now = arch::counter();
         let at = Circumstances {
-            ttbr0: stage1.ttbr0,
-            sp_el0: stage1.sp_el0,
-            sp_el1: stage1.sp_el1,
             cpu: PerCpu::this().index() as u8,
-            now: arch::counter(),
+            now,
             borrower: Some(borrower),
         };
-        let delivery = facts.faults.lock().answer(access, &origin, &at);
-        match delivery {
-            Delivery::Exception(exception) => arch::deliver(frame, &exception),
-            Delivery::Halt => self.halt(frame, access, borrower),
+        match faults.answer(access, &origin, &at, arch::task) {
+            Delivery::Exception(exception) => arch::deliver(frame.back(), &exception),
+            Delivery::Halt => self.halt(state, frame, access.class, borrower),
         }
+        if state.faults.is_due(access.class, now) {
+            self.tell(state, access.class, now);
+        }
+    }
+
+    /// What the log says of it, on its way.
+    #[cold]
+    fn tell(&self, mut state: Locked<'_>, class: Class, now: u64) {
+        state.faults.tell(class, now);
+        drop(state);
+        self.drain_if_pending();
+    }
+
+    /// The state that the trap which this CPU is in was taken from.
+    pub(super) fn origin(&self, back: &Return) -> OriginState {
+        let facts = self.facts();
+        let extras = facts.rules.has_extras().then(|| arch::extras(&facts.features));
+        arch::origin(back, extras)
     }
 
     /// The policy's last word on boards in bring-up: this CPU goes no further.
     #[cold]
-    fn halt(&self, frame: &TrapFrame, access: &Access, borrower: VmId) -> ! {
+    fn halt(&self, mut state: Locked<'_>, frame: &mut AbortFrame, class: Class, borrower: VmId) -> ! {
+        state.faults.tell(class, arch::counter());
+        drop(state);
+        let (back, link) = (*frame.back(), frame.link());
+        let access = abort(&back);
         crate::log::error!(
             "EL2 stopped: CPU {=usize} halted by the fault policy: class {=str} ESR_EL2={=u64:#x} FAR={=u64:#x} page={} PC={=u64:#x} SPSR={=u64:#x} x30={=u64:#x} borrower={}",
             PerCpu::this().index(),
-            access.class.name(),
-            frame.esr,
-            access.far,
-            access.page,
-            frame.elr,
-            frame.spsr,
-            frame.x[30],
+            class.name(),
+            back.esr,
+            access.map_or(0, |access| access.far),
+            access.and_then(|access| access.page),
+            back.elr,
+            back.spsr,
+            link,
             borrower,
         );
         self.last_words()
@@ -83,13 +127,12 @@ impl<B: Board> Hypervisor<B> {
             access.class.name(),
             access.far,
             access.page,
-            frame.elr,
+            frame.back.elr,
             state,
         );
-        let facts = self.facts();
-        let origin = arch::origin(frame, &facts.features);
-        if let Delivery::Exception(exception) = Mechanism::EXTERNAL_ABORT.deliver(access, &facts.rules, &origin) {
-            arch::deliver(frame, &exception);
+        let (rules, origin) = (&self.facts().rules, self.origin(&frame.back));
+        if let Delivery::Exception(exception) = Mechanism::EXTERNAL_ABORT.deliver(access, rules, &origin) {
+            arch::deliver(&mut frame.back, &exception);
         }
     }
 
@@ -118,7 +161,7 @@ impl<B: Board> Hypervisor<B> {
         } else {
             transfer.incoming(&mut frame.x, interrupts.read_trapped(number, offset, transfer.size));
         }
-        frame.skip();
+        frame.back.skip();
         true
     }
 
@@ -146,7 +189,7 @@ impl<B: Board> Hypervisor<B> {
             crate::log::warn!("iommu: events lost");
         }
         crate::log::trace!("iommu: {}", event);
-        self.facts().faults.lock().device(Record {
+        self.state.lock().faults.device(Record {
             toucher: Toucher::Device {
                 stream: event.stream.unwrap_or(u32::MAX),
             },
@@ -158,6 +201,18 @@ impl<B: Board> Hypervisor<B> {
             borrower,
         });
     }
+}
+
+/// The access that the trap which this CPU is in was for.
+#[inline(always)]
+fn abort(back: &Return) -> Option<Access> {
+    let registers = arch::abort_registers();
+    Access::decode(
+        Esr::new(back.esr),
+        registers.far,
+        Hpfar::new(registers.hpfar),
+        back.spsr,
+    )
 }
 
 /// A load or store by one register, as a valid syndrome describes it (Arm ARM, ESR_EL2, ISS for a data abort).

@@ -21,19 +21,19 @@ impl<B: Board> Hypervisor<B> {
     /// Whatever the host did that came to EL2.
     #[inline(always)]
     pub fn host_sync(&self, frame: &mut TrapFrame) {
-        match Esr::new(frame.esr).trap() {
+        match Esr::new(frame.back.esr).trap() {
             Trap::Hvc(0) => self.host_call(frame),
             Trap::Smc(0) => {
-                frame.skip();
+                frame.back.skip();
                 self.host_call(frame);
             }
             // The calling convention has no other immediates (DEN0028 section 2.9).
             Trap::Hvc(_) => frame.x[0] = NOT_SUPPORTED,
             Trap::Smc(_) => {
-                frame.skip();
+                frame.back.skip();
                 frame.x[0] = NOT_SUPPORTED;
             }
-            Trap::DataAbort(_) | Trap::InstructionAbort(_) => self.host_abort(frame),
+            Trap::DataAbort(_) | Trap::InstructionAbort(_) => self.other_abort(frame),
             Trap::SysReg(iss) => self.host_sysreg(frame, iss),
             other => {
                 crate::log::warn!("host: trap that nobody asked for: {}", other);
@@ -72,7 +72,7 @@ impl<B: Board> Hypervisor<B> {
             if let Some(target) = frame.x.get_mut(usize::from(iss.rt())) {
                 *target = value;
             }
-            frame.skip();
+            frame.back.skip();
         } else {
             crate::log::warn!("host: system register that it has not: {}", register);
             self.host_undefined(frame);
@@ -80,9 +80,8 @@ impl<B: Board> Hypervisor<B> {
     }
 
     fn host_undefined(&self, frame: &mut TrapFrame) {
-        let facts = self.facts();
-        let exception = undefined(&facts.rules, &arch::origin(frame, &facts.features));
-        arch::deliver(frame, &exception);
+        let exception = undefined(&self.facts().rules, &self.origin(&frame.back));
+        arch::deliver(&mut frame.back, &exception);
     }
 }
 

@@ -1,7 +1,7 @@
 //! EL2 as a whole: what boots, what takes the traps, and who holds which lock.
 //!
-//! Locks, in the order in which they are taken: `psci`, then `state`, then `iommu`. `faults` and `channel` are taken
-//! alone; traps only try `channel`. None is held while the firmware is called, and while a guest runs just the one of its
+//! Locks, in the order in which they are taken: `psci`, then `state`, then `iommu`. `channel` is taken alone, and traps
+//! only try it. None is held while the firmware is called, and while a guest runs just the one of its
 //! registers.
 
 mod boot;
@@ -17,7 +17,7 @@ mod vendor;
 use crate::Ownership;
 use crate::arch::aarch64::{Features, GuestContext, IdRegisters, PerCpu, Stage2Registers, drain_rings};
 use crate::board::Board;
-use crate::fault::{EntryRules, Faults};
+use crate::fault::{EntryFeatures, EntryRules, Faults, Policy};
 use crate::ffa::calls::Ffa;
 use crate::layout::MAX_CPUS;
 use crate::psci::Psci;
@@ -51,7 +51,6 @@ struct Facts<B: Board> {
     ids: IdRegisters,
     stage2: Stage2Registers,
     interrupts: InterruptsOf<B>,
-    faults: TicketMutex<Faults>,
     psci: TicketMutex<Psci<MAX_CPUS>>,
     /// Lending would not keep all masters out, and the board does not accept that.
     lending_refused: bool,
@@ -63,19 +62,27 @@ pub const MAX_LEASES: usize = 128;
 /// Bytes of a guest's device tree.
 const GUEST_TREE: usize = 8192;
 
-/// What calls change.
+/// What calls and faults change. What both need at once stands together, so that one base register reaches it.
+#[repr(C)]
 struct State {
+    faults: Faults,
     ownership: Ownership<MAX_LEASES, MAX_GUESTS>,
-    vms: Vms,
     ffa: Ffa<MAX_LEASES, MAX_GUESTS>,
+    vms: Vms,
     /// Where a guest's tree is made before it goes into the guest's memory.
     tree: [u8; GUEST_TREE],
 }
 
+/// The one who may change it.
+type Locked<'a> = spin::mutex::TicketMutexGuard<'a, State>;
+
 /// The hypervisor of a board. There is one, in a static that [`hypervisor!`](crate::hypervisor!) makes.
+///
+/// What faults need stands first, within reach of the base register.
+#[repr(C)]
 pub struct Hypervisor<B: Board> {
-    facts: Once<Facts<B>>,
     state: TicketMutex<State>,
+    facts: Once<Facts<B>>,
     iommu: SpinMutex<Option<AttachedOf<B>>>,
     iommu_stale: AtomicBool,
     /// Registers of the guests. Held by the CPU that runs one, and by who starts it.
@@ -98,6 +105,7 @@ impl<B: Board> Hypervisor<B> {
                 ownership: Ownership::new(),
                 vms: Vms::new(),
                 ffa: Ffa::new(),
+                faults: Faults::new(Policy::DEFAULT, EntryRules::new(EntryFeatures::NONE), 0),
                 tree: [0; GUEST_TREE],
             }),
             iommu: SpinMutex::new(None),
@@ -168,6 +176,12 @@ macro_rules! hypervisor {
         #[unsafe(no_mangle)]
         extern "C" fn lh_secondary_main(index: usize) -> ! {
             HYPERVISOR.secondary_main(index)
+        }
+
+        /// An abort of the host's. Whether it is answered: else it is a trap like others.
+        #[unsafe(no_mangle)]
+        extern "C" fn lh_host_abort(frame: &mut $crate::arch::aarch64::AbortFrame) -> bool {
+            HYPERVISOR.host_abort(frame)
         }
 
         /// A trap of the host's.

@@ -215,7 +215,7 @@ impl<B: Board> Hypervisor<B> {
 
     fn fault_read(&self) -> Outcome<10> {
         self.look_at_events();
-        let (lost, record) = self.facts().faults.lock().read().ok_or(vendor::NO_DATA)?;
+        let (lost, record) = self.state.lock().faults.read().ok_or(vendor::NO_DATA)?;
         let mut values = [0; 10];
         values[0] = lost;
         values[1..].copy_from_slice(&record.to_registers());

@@ -105,6 +105,14 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
         }
     }
 
+    /// To whom the host's page at `ipa` is lent, if it is: [`host_page_state`](Self::host_page_state) for who asks often.
+    #[inline(always)]
+    #[must_use]
+    pub fn borrower_at(&self, machine: &impl Machine, ipa: Ipa) -> Option<VmId> {
+        let lease = self.host.tables.lease_at(machine, ipa)?;
+        Some(self.leases.get(lease).borrower)
+    }
+
     /// The lease that `handle` names.
     ///
     /// # Errors

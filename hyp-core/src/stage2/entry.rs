@@ -156,6 +156,12 @@ impl Entry {
     }
 }
 
+/// The lease that an entry says its memory is withheld for: for who needs to know nothing else.
+#[inline(always)]
+pub(super) fn lease(raw: u64) -> Option<u8> {
+    (raw & (VALID | OWNER) == OWNER_LEASE).then_some(((raw & LEASE) >> LEASE_SHIFT) as u8)
+}
+
 fn owner(raw: u64) -> Owner {
     match raw & OWNER {
         OWNER_NOBODY => Owner::Nobody,

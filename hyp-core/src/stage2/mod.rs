@@ -84,22 +84,37 @@ impl Stage2 {
 
     /// The entry that decides about `ipa`, and its level.
     pub(crate) fn lookup(&self, machine: &impl Machine, ipa: Ipa) -> (Entry, Level) {
-        let at = ipa.get();
-        if at >= self.limit {
-            return (
+        match self.find(machine, ipa) {
+            Some((raw, level)) => (Entry::decode(raw, level), level),
+            None => (
                 Entry::Invalid {
                     owner: Owner::Nobody,
                     kept: None,
                 },
                 Level::One,
-            );
+            ),
+        }
+    }
+
+    /// The lease that `ipa` is withheld for.
+    #[inline(always)]
+    pub(crate) fn lease_at(&self, machine: &impl Machine, ipa: Ipa) -> Option<u8> {
+        entry::lease(self.find(machine, ipa)?.0)
+    }
+
+    /// The entry that decides about `ipa` as it is in its table, and its level. `None` beyond what is translated.
+    #[inline(always)]
+    fn find(&self, machine: &impl Machine, ipa: Ipa) -> Option<(u64, Level)> {
+        let at = ipa.get();
+        if at >= self.limit {
+            return None;
         }
         let (mut table, mut slot) = self.root_slot(at);
         let mut level = Level::One;
         loop {
             let raw = machine.read_entry(table, slot);
             if !entry::is_table(raw, level) {
-                return (Entry::decode(raw, level), level);
+                return Some((raw, level));
             }
             table = entry::address(raw);
             level = level.next();
@@ -148,10 +163,11 @@ impl Stage2 {
         }
     }
 
+    #[inline(always)]
     fn root_slot(&self, at: u64) -> (PhysAddr, usize) {
-        // Concatenated root tables stand side by side, each for 512 GiB.
-        let table = self.root.get() + (at >> 39) * PAGE_SIZE;
-        (PhysAddr::checked(table).unwrap_or(self.root), index(at, Level::One))
+        // Concatenated root tables stand side by side, each for 512 GiB, aligned to the size of them all.
+        let table = entry::address(self.root.get() | (at >> 39) * PAGE_SIZE);
+        (table, index(at, Level::One))
     }
 
     /// What an entry of `level` says instead of a table without exceptions, if tables are joined here.

@@ -83,6 +83,32 @@ impl Esr {
         Self(self.0 & !(0x3f << Self::EC_SHIFT) | (ec as u64 & 0x3f) << Self::EC_SHIFT)
     }
 
+    /// The syndrome of an abort that a lower Exception level has caused, and whether it was one of an instruction fetch:
+    /// what [`trap`](Self::trap) says, for who asks often.
+    #[must_use]
+    #[inline(always)]
+    pub const fn abort_from_below(self) -> Option<(AbortIss, bool)> {
+        const DATA: u8 = Esr::EC_DATA_ABORT_LOWER ^ Esr::EC_INSTRUCTION_ABORT_LOWER;
+        const { assert!(DATA.is_power_of_two() && Self::EC_DATA_ABORT_LOWER & DATA != 0) };
+        if self.ec() & !DATA == Self::EC_INSTRUCTION_ABORT_LOWER {
+            Some((AbortIss::new(self.iss()), self.ec() & DATA == 0))
+        } else {
+            None
+        }
+    }
+
+    /// Whether it is an abort from below for what stage 2 does not map: a translation fault at level 0 to 3.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_unmapped_from_below(self) -> bool {
+        // Both ECs, all levels.
+        const EITHER: u64 =
+            ((Esr::EC_DATA_ABORT_LOWER ^ Esr::EC_INSTRUCTION_ABORT_LOWER) as u64) << Esr::EC_SHIFT | 0b11;
+        const MASK: u64 = (0x3f << Esr::EC_SHIFT | 0x3f) & !EITHER;
+        const WANTED: u64 = (Esr::EC_INSTRUCTION_ABORT_LOWER as u64) << Esr::EC_SHIFT | 0x04;
+        self.0 & MASK == WANTED
+    }
+
     /// What the lower Exception level did.
     #[must_use]
     pub const fn trap(self) -> Trap {
@@ -202,6 +228,24 @@ mod tests {
     fn aborts_of_the_current_level_are_not_taken_for_traps_from_below() {
         for ec in [Esr::EC_INSTRUCTION_ABORT_CURRENT, Esr::EC_DATA_ABORT_CURRENT] {
             assert_eq!(Esr::new(0).with_ec(ec).trap(), Trap::Other(ec));
+        }
+    }
+
+    #[test]
+    fn aborts_are_told_in_two_ways() {
+        for ec in 0..64 {
+            let esr = Esr::new(0x47).with_ec(ec);
+            let abort = match esr.trap() {
+                Trap::DataAbort(iss) => Some((iss, false)),
+                Trap::InstructionAbort(iss) => Some((iss, true)),
+                _ => None,
+            };
+            assert_eq!(esr.abort_from_below(), abort, "{ec:#x}");
+            for status in 0..64 {
+                let esr = Esr::new(0xff_ffff << 32 | 0x1ff_ffc0 | status).with_ec(ec);
+                let unmapped = abort.is_some() && (4..8).contains(&status);
+                assert_eq!(esr.is_unmapped_from_below(), unmapped, "{ec:#x} {status:#x}");
+            }
         }
     }
 

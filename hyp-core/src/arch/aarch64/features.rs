@@ -141,6 +141,7 @@ impl Features {
             mte: self.tco,
             nmi: self.nmi,
             ebep: self.ebep,
+            extras: self.sctlr2 || self.gcs,
         }
     }
 }

@@ -133,8 +133,7 @@ impl GuestContext {
             vbar: self.el1.vbar,
             sctlr: self.el1.sctlr,
             // Kept from guests by HCRX_EL2.
-            sctlr2: 0,
-            gcscr: 0,
+            extras: None,
         }
     }
 

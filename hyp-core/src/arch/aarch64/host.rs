@@ -7,9 +7,9 @@ use super::boot::enter_host;
 use super::features::Features;
 use super::percpu::PerCpu;
 use super::sysreg::{field, read, write};
-use super::vectors::TrapFrame;
+use super::vectors::Return;
 use super::{barrier, timer};
-use crate::fault::{Exception, OriginState};
+use crate::fault::{Exception, Extras, OriginState, Task};
 use leasehold_hal::{Stage2Geometry, Vmid};
 use leasehold_memory_map::{Address, Ipa, PhysAddr};
 
@@ -225,25 +225,35 @@ pub fn start_host(entry: Ipa, argument: u64) -> ! {
 }
 
 /// What the exception-entry pseudocode asks of the state that an exception is taken from.
-pub fn origin(frame: &TrapFrame, features: &Features) -> OriginState {
+#[inline(always)]
+pub fn origin(back: &Return, extras: Option<Extras>) -> OriginState {
     OriginState {
-        spsr: frame.spsr,
-        elr: frame.elr,
+        spsr: back.spsr,
+        elr: back.elr,
         vbar: read!("vbar_el1"),
         sctlr: read!("sctlr_el1"),
+        extras,
+    }
+}
+
+/// The host's, on CPUs that have any.
+#[cold]
+pub fn extras(features: &Features) -> Extras {
+    Extras {
         sctlr2: if features.sctlr2 { read!("s3_0_c1_c0_3") } else { 0 },
         gcscr: if features.gcs { read!("s3_0_c2_c5_0") } else { 0 },
     }
 }
 
 /// Makes the host continue in its own handler, as if the exception had been taken to EL1.
-pub fn deliver(frame: &mut TrapFrame, exception: &Exception) {
+#[inline(always)]
+pub fn deliver(back: &mut Return, exception: &Exception) {
     write!("esr_el1", exception.esr_el1);
     write!("far_el1", exception.far_el1);
     write!("elr_el1", exception.elr_el1);
     write!("spsr_el1", exception.spsr_el1);
-    frame.elr = exception.pc;
-    frame.spsr = exception.pstate;
+    back.elr = exception.pc;
+    back.spsr = exception.pstate;
 }
 
 /// The IPA that the host's stage 1 gives for `va` now, by the CPU's own walk (AT S1E1R or S1E0R).
@@ -285,21 +295,10 @@ pub fn abort_registers() -> AbortRegisters {
     }
 }
 
-/// What tells one task of the host from another.
-#[derive(Clone, Copy, Debug)]
-pub struct Stage1Registers {
-    /// TTBR0_EL1.
-    pub ttbr0: u64,
-    /// SP_EL0.
-    pub sp_el0: u64,
-    /// SP_EL1.
-    pub sp_el1: u64,
-}
-
-/// The host's, while it is the host that is in a trap.
+/// What tells one task of the host from another, while it is the host that is in a trap.
 #[inline(always)]
-pub fn stage1_registers() -> Stage1Registers {
-    Stage1Registers {
+pub fn task() -> Task {
+    Task {
         ttbr0: read!("ttbr0_el1"),
         sp_el0: read!("sp_el0"),
         sp_el1: read!("sp_el1"),

@@ -23,8 +23,8 @@ pub use crash::{CrashState, capture, frame_pointer};
 pub use features::Features;
 pub use guest::{Exit, GuestContext, Run};
 pub use host::{
-    AbortRegisters, Stage1Registers, Stage2Registers, abort_registers, deliver, far_el1, init_cpu, origin,
-    stage1_registers, start_host, walk_stage1,
+    AbortRegisters, Stage2Registers, abort_registers, deliver, extras, far_el1, init_cpu, origin, start_host, task,
+    walk_stage1,
 };
 pub use idregs::IdRegisters;
 pub use log::drain_rings;
@@ -34,4 +34,4 @@ pub(crate) use percpu::install;
 pub use percpu::{PerCpu, affinity};
 pub(crate) use stage1::{add_ram, image};
 pub use timer::{counter, counter_frequency};
-pub use vectors::TrapFrame;
+pub use vectors::{AbortFrame, Return, TrapFrame};

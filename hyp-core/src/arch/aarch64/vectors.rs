@@ -1,7 +1,9 @@
 //! Exception vectors: one table for while the host runs, one for while a guest does.
 //!
-//! A trap of the host saves its registers on this CPU's EL2 stack and calls Rust. A trap of a guest saves them in the
-//! guest's context and returns from [`enter_guest`](super::guest): to EL2 a run is a function call.
+//! A trap of the host saves its registers on this CPU's EL2 stack and calls Rust: for an abort first what answers those
+//! of lent memory, with no more registers saved than that needs; for all else, and for aborts that were something else,
+//! what answers any trap. A trap of a guest saves them in the guest's context and returns from
+//! [`enter_guest`](super::guest): to EL2 a run is a function call.
 
 use core::arch::global_asm;
 use core::mem::offset_of;
@@ -9,13 +11,11 @@ use core::mem::offset_of;
 use super::guest::GuestContext;
 use super::percpu::PerCpu;
 
-/// What a trap of the host leaves on the stack.
+/// Where the host goes on, and why it came.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
-pub struct TrapFrame {
-    /// x0 to x30.
-    pub x: [u64; 31],
-    /// Where the host goes on.
+pub struct Return {
+    /// Where it goes on.
     pub elr: u64,
     /// In what state.
     pub spsr: u64,
@@ -23,15 +23,53 @@ pub struct TrapFrame {
     pub esr: u64,
 }
 
-impl TrapFrame {
+impl Return {
     /// Steps over the instruction that trapped. All AArch64 instructions have four bytes.
     pub fn skip(&mut self) {
         self.elr = self.elr.wrapping_add(4);
     }
 }
 
+/// What a trap of the host leaves on the stack.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TrapFrame {
+    /// x0 to x30.
+    pub x: [u64; 31],
+    /// Where it goes on.
+    pub back: Return,
+}
+
+impl TrapFrame {
+    /// The same, for what answers aborts.
+    pub fn as_abort(&mut self) -> &mut AbortFrame {
+        // SAFETY: a transparent wrapper; the borrow lasts as long.
+        unsafe { &mut *core::ptr::from_mut(self).cast() }
+    }
+}
+
+/// What an abort of the host has left on the stack when its first answer is sought: of the registers that a Rust
+/// function keeps, x20 to x28, none is there yet.
+#[repr(transparent)]
+#[derive(Debug)]
+pub struct AbortFrame(TrapFrame);
+
+impl AbortFrame {
+    /// Where the host goes on.
+    pub fn back(&mut self) -> &mut Return {
+        &mut self.0.back
+    }
+
+    /// x30: where the function that made the access was called from, most often.
+    pub fn link(&self) -> u64 {
+        self.0.x[30]
+    }
+}
+
 const FRAME: usize = size_of::<TrapFrame>();
 const _: () = assert!(FRAME == 272 && FRAME.is_multiple_of(16));
+const _: () = assert!(offset_of!(TrapFrame, x) == 0 && offset_of!(TrapFrame, back) == 248);
+const _: () = assert!(offset_of!(Return, spsr) == 8 && offset_of!(Return, esr) == 16);
 
 global_asm!(
     r#"
@@ -83,8 +121,7 @@ lh_guest_vectors:
 
     .balign 64
 lh_host_trap:
-    sub     sp, sp, {frame}
-    stp     x0, x1, [sp, #0]
+    stp     x0, x1, [sp, #-{frame}]!
     stp     x2, x3, [sp, #16]
     stp     x4, x5, [sp, #32]
     stp     x6, x7, [sp, #48]
@@ -94,27 +131,33 @@ lh_host_trap:
     stp     x14, x15, [sp, #112]
     stp     x16, x17, [sp, #128]
     stp     x18, x19, [sp, #144]
-    stp     x20, x21, [sp, #160]
+    stp     x29, x30, [sp, #232]
+    mrs     x1, elr_el2
+    mrs     x2, spsr_el2
+    mrs     x3, esr_el2
+    stp     x1, x2, [sp, #248]
+    str     x3, [sp, #264]
+    mov     x0, sp
+    mov     x29, xzr
+    tbnz    w3, #31, 2f         // EC 0x20 and up: an abort, most likely
+1:  stp     x20, x21, [sp, #160]
     stp     x22, x23, [sp, #176]
     stp     x24, x25, [sp, #192]
     stp     x26, x27, [sp, #208]
-    stp     x28, x29, [sp, #224]
-    mrs     x1, elr_el2
-    stp     x30, x1, [sp, #240]
-    mrs     x2, spsr_el2
-    mrs     x3, esr_el2
-    stp     x2, x3, [sp, #256]
-    mov     x0, sp
-    mov     x29, xzr
-    mov     x30, xzr
+    str     x28, [sp, #224]
     bl      lh_host_sync
-    .global lh_host_return
-lh_host_return:
-    ldp     x30, x1, [sp, #240]
-    ldr     x2, [sp, #256]
+    ldp     x20, x21, [sp, #160]
+    ldp     x22, x23, [sp, #176]
+    ldp     x24, x25, [sp, #192]
+    ldp     x26, x27, [sp, #208]
+    ldr     x28, [sp, #224]
+    b       3f
+2:  bl      lh_host_abort
+    cbz     w0, 4f
+3:  ldp     x1, x2, [sp, #248]
     msr     elr_el2, x1
     msr     spsr_el2, x2
-    ldp     x0, x1, [sp, #0]
+    ldp     x29, x30, [sp, #232]
     ldp     x2, x3, [sp, #16]
     ldp     x4, x5, [sp, #32]
     ldp     x6, x7, [sp, #48]
@@ -124,15 +167,12 @@ lh_host_return:
     ldp     x14, x15, [sp, #112]
     ldp     x16, x17, [sp, #128]
     ldp     x18, x19, [sp, #144]
-    ldp     x20, x21, [sp, #160]
-    ldp     x22, x23, [sp, #176]
-    ldp     x24, x25, [sp, #192]
-    ldp     x26, x27, [sp, #208]
-    ldp     x28, x29, [sp, #224]
-    add     sp, sp, {frame}
+    ldp     x0, x1, [sp], #{frame}
     eret
     dsb     nsh
     isb
+4:  mov     x0, sp
+    b       1b
 
     // x0: entry of the host, x1: its x0, x2: top of this CPU's stack.
     .global lh_enter_host

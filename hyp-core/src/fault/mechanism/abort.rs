@@ -48,10 +48,10 @@ pub(super) fn parse(text: &str) -> Option<Result<FaultStatus, NameError>> {
 /// EC in its place.
 pub(super) const CLASS: u64 = 0x3f << Esr::EC_SHIFT;
 
-/// EC for an abort that EL1 takes, in its place: from EL0 that of ESR_EL2 (0x20, 0x24), from EL1 the next one (0x21,
-/// 0x25), for an abort without a change in Exception level.
-pub(super) const fn class_for_el1(access: &Access) -> u64 {
-    access.esr.raw() & CLASS | (!access.mode.is_el0() as u64) << Esr::EC_SHIFT
+/// What makes of the EC of ESR_EL2 (0x20, 0x24) that of an abort that EL1 takes: from EL0 it is the same, from EL1 the
+/// next one (0x21, 0x25), for an abort without a change in Exception level.
+pub(super) const fn from_el1(access: &Access) -> u64 {
+    (!access.mode.is_el0() as u64) << Esr::EC_SHIFT
 }
 
 /// `AArch64.AbortSyndrome` and `AArch64.ReportException`, with `status` for the fault's own.
@@ -61,15 +61,26 @@ pub(super) const fn class_for_el1(access: &Access) -> u64 {
 /// was one and remains one. Bits 12:11 of other faults (LST) and ISS2 describe 64-byte stores and permissions, of which
 /// the new code says nothing.
 pub(super) const fn syndrome(status: FaultStatus, access: &Access) -> Syndrome {
-    const KEPT: u64 = ESR_GCS | (AbortIss::WNR | AbortIss::CM) as u64;
-    const KEPT_EXTERNAL: u64 = (AbortIss::SET | AbortIss::FNV | AbortIss::EA) as u64;
-    let external = FaultStatus::EXTERNAL.raw();
-    let stays_external = status.raw() == external && access.iss().fsc().raw() == external;
-    let kept = if stays_external { KEPT | KEPT_EXTERNAL } else { KEPT };
+    const KEPT: u64 = CLASS | ESR_GCS | (AbortIss::WNR | AbortIss::CM) as u64;
+    let mut esr = access.esr.raw() & KEPT | from_el1(access) | Esr::IL | status.raw() as u64;
+    if access.iss().fsc().raw() == FaultStatus::EXTERNAL.raw() {
+        esr |= kept_of_external(status, access);
+    }
     Syndrome {
-        esr: Esr::new(class_for_el1(access) | access.esr.raw() & kept | Esr::IL | status.raw() as u64),
+        esr: Esr::new(esr),
         far: access.far,
         status,
+    }
+}
+
+/// What stays besides of an External abort, which stage 2 itself never reports.
+#[cold]
+const fn kept_of_external(status: FaultStatus, access: &Access) -> u64 {
+    const KEPT: u64 = (AbortIss::SET | AbortIss::FNV | AbortIss::EA) as u64;
+    if status.raw() == FaultStatus::EXTERNAL.raw() {
+        access.esr.raw() & KEPT
+    } else {
+        0
     }
 }
 

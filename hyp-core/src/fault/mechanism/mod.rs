@@ -56,19 +56,6 @@ impl Mechanism {
     /// Granule Protection Fault (0x28).
     pub const GRANULE_ABORT: Self = Self::Abort(FaultStatus::GRANULE);
 
-    /// How many kinds there are, for tables indexed by [`kind`](Self::kind).
-    pub const KINDS: usize = 3;
-
-    /// A small number for tables: which kind it is, the status code aside.
-    #[must_use]
-    pub const fn kind(self) -> usize {
-        match self {
-            Self::Abort(_) => 0,
-            Self::TaggedAbort => 1,
-            Self::Halt => 2,
-        }
-    }
-
     /// The number in fault records: one of `MECHANISM_*` of the ABI, a status code in bits 15:8.
     #[must_use]
     pub const fn abi(self) -> u64 {
@@ -82,7 +69,7 @@ impl Mechanism {
 
     /// Answers `access`.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub const fn deliver(self, access: &Access, rules: &EntryRules, origin: &OriginState) -> Delivery {
         let syndrome = match self {
             Self::Abort(status) => abort::syndrome(status, access),

@@ -18,7 +18,7 @@ pub(super) const MAY_LOOP: bool = true;
 
 pub(super) const fn syndrome(access: &Access) -> Syndrome {
     Syndrome {
-        esr: Esr::new(abort::class_for_el1(access) | access.esr.raw() & !abort::CLASS | AbortIss::S1PTW as u64),
+        esr: Esr::new(access.esr.raw() | abort::from_el1(access) | AbortIss::S1PTW as u64),
         far: access.far,
         status: access.iss().fsc(),
     }
