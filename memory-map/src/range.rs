@@ -84,7 +84,12 @@ impl<A: Address> AddrRange<A> {
     /// The first address behind the range.
     pub fn end(&self) -> A {
         // `new` has checked that the end exists; were that ever wrong, an empty rest is the safe answer.
-        self.start.checked_add(self.len).unwrap_or(self.start)
+        A::checked(self.raw_end()).unwrap_or(self.start)
+    }
+
+    /// The end as a number: addresses have far less than 64 bits, so that this never wraps.
+    fn raw_end(&self) -> u64 {
+        self.start.get().wrapping_add(self.len)
     }
 
     /// The length in bytes, never zero.
@@ -105,7 +110,7 @@ impl<A: Address> AddrRange<A> {
 
     /// Whether any byte is in both.
     pub fn overlaps(&self, other: &Self) -> bool {
-        self.start < other.end() && other.start < self.end()
+        self.start.get() < other.raw_end() && other.start.get() < self.raw_end()
     }
 
     /// The part that is in both ranges.

@@ -5,14 +5,24 @@
 /// Every field of FF-A's memory management descriptors lies within one aligned doubleword, so a reader that takes each
 /// doubleword once has a consistent field, and what it has checked is what it uses.
 pub trait Source {
-    /// The little-endian doubleword at `offset`, a multiple of 8; `None` beyond the end.
-    fn doubleword(&self, offset: usize) -> Option<u64>;
+    /// How many bytes there are.
+    fn size(&self) -> usize;
+
+    /// The little-endian doubleword at `offset`, a multiple of 8. Whoever reads has seen that it is inside; beyond the end
+    /// is any value.
+    fn doubleword(&self, offset: usize) -> u64;
 }
 
 impl Source for [u8] {
-    fn doubleword(&self, offset: usize) -> Option<u64> {
-        let bytes = self.get(offset..offset.checked_add(8)?)?;
-        bytes.try_into().ok().map(u64::from_le_bytes)
+    fn size(&self) -> usize {
+        self.len()
+    }
+
+    fn doubleword(&self, offset: usize) -> u64 {
+        let bytes = offset.checked_add(8).and_then(|end| self.get(offset..end));
+        bytes
+            .and_then(|bytes| bytes.try_into().ok())
+            .map_or(0, u64::from_le_bytes)
     }
 }
 

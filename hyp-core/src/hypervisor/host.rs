@@ -43,6 +43,7 @@ impl<B: Board> Hypervisor<B> {
         self.drain_if_pending();
     }
 
+    #[inline(always)]
     fn host_call(&self, frame: &mut TrapFrame) {
         // Bits 63:32 are not part of a function id (DEN0028 section 2.5).
         let function = frame.x[0] as u32;
@@ -65,6 +66,7 @@ impl<B: Board> Hypervisor<B> {
     }
 
     /// ID registers, on machines whose memory tags the host is not to know of.
+    #[inline(never)]
     fn host_sysreg(&self, frame: &mut TrapFrame, iss: SysRegIss) {
         let register = iss.register();
         if iss.is_read() && is_id_register(register) {

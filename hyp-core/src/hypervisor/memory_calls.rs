@@ -38,6 +38,7 @@ impl Surroundings for Around {
 }
 
 impl<B: Board> Hypervisor<B> {
+    #[inline(never)]
     pub(super) fn host_ffa(&self, frame: &mut TrapFrame) {
         if let Some(registers) = frame.x.first_chunk_mut() {
             self.ffa(VmId::HOST, registers);

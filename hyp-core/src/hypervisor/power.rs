@@ -27,6 +27,7 @@ pub(super) fn firmware_features() -> Firmware {
 }
 
 impl<B: Board> Hypervisor<B> {
+    #[inline(never)]
     pub(super) fn host_psci(&self, frame: &mut TrapFrame) {
         let [x0, x1, x2, x3, ..] = frame.x;
         let action = self.facts().psci.lock().call([x0, x1, x2, x3], |ipa| {

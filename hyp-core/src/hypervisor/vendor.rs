@@ -16,6 +16,7 @@ type Outcome<const N: usize> = Result<[u64; N], i32>;
 const TREE_BYTES: u64 = super::GUEST_TREE as u64;
 
 impl<B: Board> Hypervisor<B> {
+    #[inline(never)]
     pub(super) fn host_vendor(&self, frame: &mut TrapFrame, function: u32) {
         let [_, x1, x2, x3, x4, ..] = frame.x;
         match function {

@@ -5,6 +5,7 @@ use super::lease::{PAGES_PER_LEASE, Phase, Ranges};
 use super::{Ownership, OwnershipError, checked_range};
 use crate::id::{Handle, VmId};
 use crate::machine::Machine;
+use crate::stage2::Claimed;
 use leasehold_memory_map::{Ipa, PageRange};
 
 /// A range as a caller names it: nothing about it is known to be true (FF-A's constituent memory region descriptor,
@@ -41,7 +42,7 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
         let mut ranges = Ranges::EMPTY;
         let lent = self
             .claim(machine, constituents, &mut ranges)
-            .and_then(|pages| self.withhold(machine, index, &ranges).map(|()| pages));
+            .and_then(|(pages, claimed)| self.withhold(machine, index, &ranges, claimed).map(|()| pages));
         match lent {
             Ok(pages) => Ok(self.leases.fill(index, borrower, pages, ranges)),
             Err(error) => {
@@ -78,14 +79,16 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
         Ok(Step::Done)
     }
 
-    /// Claims every constituent and records it in `ranges`. Gives the number of pages.
+    /// Claims every constituent and records it in `ranges`. Gives the number of pages, and where they are if `ranges` is
+    /// a single one.
     fn claim(
         &mut self,
         machine: &impl Machine,
         constituents: impl IntoIterator<Item = Constituent>,
         ranges: &mut Ranges,
-    ) -> Result<u32, OwnershipError> {
+    ) -> Result<(u32, Claimed), OwnershipError> {
         let mut pages: u64 = 0;
+        let mut claimed = Claimed::ANYWHERE;
         for Constituent { address, pages: count } in constituents {
             let range = checked_range(&self.host, address, u64::from(count))?;
             pages += range.count();
@@ -95,35 +98,47 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
             if let Some(pin) = self.host.pins.iter().find(|pin| pin.overlaps(&range)) {
                 return Err(OwnershipError::Pinned(pin.start()));
             }
-            self.claim_range(machine, range)?;
+            claimed = self.claim_range(machine, range)?;
             if let Err(error) = ranges.push(machine, &mut self.pool, range) {
                 self.host.tables.restore(machine, &mut self.pool, range);
                 return Err(error);
             }
         }
+        if ranges.len() > 1 {
+            claimed = Claimed::ANYWHERE;
+        }
         // `PAGES_PER_LEASE` fits.
         if pages == 0 {
             Err(OwnershipError::NoRanges)
         } else {
-            Ok(pages as u32)
+            Ok((pages as u32, claimed))
         }
     }
 
-    fn claim_range(&mut self, machine: &impl Machine, range: PageRange<Ipa>) -> Result<(), OwnershipError> {
-        let Err(refusal) = self.host.tables.claim(machine, &mut self.pool, range) else {
-            return Ok(());
+    fn claim_range(&mut self, machine: &impl Machine, range: PageRange<Ipa>) -> Result<Claimed, OwnershipError> {
+        let (done, claimed) = self.host.tables.claim(machine, &mut self.pool, range);
+        let Err(refusal) = done else {
+            return Ok(claimed);
         };
-        if let Some(claimed) = refusal.done(range) {
-            self.host.tables.restore(machine, &mut self.pool, claimed);
+        if let Some(done) = refusal.done(range) {
+            self.host.tables.restore(machine, &mut self.pool, done);
         }
         Err(refusal.into())
     }
 
     /// Takes what is claimed from the host, and waits until no CPU or device can reach it.
-    fn withhold(&mut self, machine: &impl Machine, index: u8, ranges: &Ranges) -> Result<(), OwnershipError> {
+    fn withhold(
+        &mut self,
+        machine: &impl Machine,
+        index: u8,
+        ranges: &Ranges,
+        claimed: Claimed,
+    ) -> Result<(), OwnershipError> {
         for n in 0..ranges.len() {
             if let Some(range) = ranges.get(machine, n) {
-                self.host.tables.withhold(machine, &mut self.pool, range, index);
+                self.host
+                    .tables
+                    .withhold(machine, &mut self.pool, range, claimed, index);
             }
         }
         let confirmed = self.host.tables.confirm(machine, &mut self.pool);

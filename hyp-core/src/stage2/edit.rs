@@ -67,7 +67,7 @@ pub(super) struct Fill {
 }
 
 /// A run of level-3 entries.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Run {
     pub(super) table: PhysAddr,
     pub(super) first: usize,
@@ -75,6 +75,16 @@ pub(super) struct Run {
     /// What the first entry translates. Like all such numbers here it is inside of a range that was checked, so sums
     /// up to that range's end do not overflow.
     pub(super) at: u64,
+}
+
+impl Run {
+    /// Of no entries.
+    pub(super) const NONE: Self = Self {
+        table: PhysAddr::new(0),
+        first: 0,
+        count: 0,
+        at: 0,
+    };
 }
 
 /// What a change does to the entries that it meets. An *exception* is an entry that is not what the table's join
@@ -103,6 +113,8 @@ pub(super) struct Editor<'a, M, E> {
     tables: &'a mut Stage2,
     edit: E,
     refusal: Option<Refusal>,
+    /// The last run of pages.
+    run: Run,
 }
 
 impl<'a, M: Machine, E: Edit> Editor<'a, M, E> {
@@ -113,6 +125,7 @@ impl<'a, M: Machine, E: Edit> Editor<'a, M, E> {
             tables,
             edit,
             refusal: None,
+            run: Run::NONE,
         }
     }
 
@@ -120,16 +133,71 @@ impl<'a, M: Machine, E: Edit> Editor<'a, M, E> {
     ///
     /// # Errors
     /// The first refusal. What was before it in the range is changed; the caller undoes that.
-    pub(super) fn run(mut self, range: PageRange<Ipa>) -> Result<(), Refusal> {
-        let end = range.end().get();
-        let mut at = range.start().get();
+    pub(super) fn run(self, range: PageRange<Ipa>) -> Result<(), Refusal> {
+        self.run_and_tell(range).0
+    }
+
+    /// As [`run`](Self::run), and tells the last run of pages on the way.
+    #[inline(always)]
+    pub(super) fn run_and_tell(mut self, range: PageRange<Ipa>) -> (Result<(), Refusal>, Run) {
+        let (at, end) = (range.start().get(), range.end().get());
+        if !self.within_a_table(at, end) {
+            self.across_tables(at, end);
+        }
+        (self.refusal.map_or(Ok(()), Err), self.run)
+    }
+
+    /// Changes `at..end` if that is a part of what one table of pages translates, as most changes are. `false` when it is
+    /// not, and then nothing was done.
+    #[inline(always)]
+    fn within_a_table(&mut self, at: u64, end: u64) -> bool {
+        let (top, block) = (Level::One, Level::Two);
+        if end > boundary(at, block) || end - at == block.size() {
+            return false;
+        }
+        let (root, number) = self.tables.root_slot(at);
+        let raw = self.machine.read_entry(root, number);
+        if !entry::is_table(raw, top) {
+            return false;
+        }
+        let (middle, index) = (entry::address(raw), index(at, block));
+        let below = self.machine.read_entry(middle, index);
+        if !entry::is_table(below, block) {
+            return false;
+        }
+        let entered = self.edit.enter(raw, at).and_then(|()| self.edit.enter(below, at));
+        if let Err(refusal) = entered {
+            self.refuse(refusal);
+            return true;
+        }
+        let pages = entry::address(below);
+        let change = self.pages(pages, at, end);
+        let change = self.count(
+            Slot::new(middle, index, block, at),
+            pages,
+            entry::exceptions(below),
+            change,
+            None,
+        );
+        self.count(
+            Slot::new(root, number, top, at),
+            middle,
+            entry::exceptions(raw),
+            change,
+            None,
+        );
+        true
+    }
+
+    #[inline(never)]
+    fn across_tables(&mut self, start: u64, end: u64) {
+        let mut at = start;
         while at < end && self.refusal.is_none() {
             let next = end.min(boundary(at, Level::One));
             let (table, index) = self.tables.root_slot(at);
             self.entry::<1>(table, index, at, next);
             at = next;
         }
-        self.refusal.map_or(Ok(()), Err)
     }
 
     /// Changes `at..end`, which is inside of what entry `index` of `table` translates. Gives by how much the number of
@@ -172,12 +240,7 @@ impl<'a, M: Machine, E: Edit> Editor<'a, M, E> {
             return 0;
         }
         self.count(
-            Slot {
-                table,
-                index,
-                level,
-                at,
-            },
+            Slot::new(table, index, level, at),
             child,
             before,
             change,
@@ -204,6 +267,7 @@ impl<'a, M: Machine, E: Edit> Editor<'a, M, E> {
             count: ((end - at) / PAGE_SIZE) as usize,
             at,
         };
+        self.run = run;
         let (change, refusal) = self.edit.pages(self.machine, run);
         if refusal.is_some() {
             self.refusal = refusal;
@@ -273,6 +337,17 @@ struct Slot {
     index: usize,
     level: Level,
     at: u64,
+}
+
+impl Slot {
+    const fn new(table: PhysAddr, index: usize, level: Level, at: u64) -> Self {
+        Self {
+            table,
+            index,
+            level,
+            at,
+        }
+    }
 }
 
 /// The index of the entry for `at` in its table of `level`.

@@ -84,17 +84,30 @@ impl Stage2 {
         machine: &impl Machine,
         pool: &mut Pool,
         range: PageRange<Ipa>,
-    ) -> Result<(), Refusal> {
+    ) -> (Result<(), Refusal>, Claimed) {
         let edit = Claim {
             attributes: self.attributes,
         };
-        Editor::new(machine, pool, self, edit).run(range)
+        let (claimed, run) = Editor::new(machine, pool, self, edit).run_and_tell(range);
+        (claimed, Claimed(run))
     }
 
     /// Takes a claimed range from the host and asks for its translations to be forgotten.
-    pub(crate) fn withhold(&mut self, machine: &impl Machine, pool: &mut Pool, range: PageRange<Ipa>, lease: u8) {
+    pub(crate) fn withhold(
+        &mut self,
+        machine: &impl Machine,
+        pool: &mut Pool,
+        range: PageRange<Ipa>,
+        claimed: Claimed,
+        lease: u8,
+    ) {
+        let mut edit = Withhold { lease };
         // What is claimed has its tables already, so that there is nothing to refuse.
-        let _ = Editor::new(machine, pool, self, Withhold { lease }).run(range);
+        if claimed.0.count as u64 == range.count() {
+            edit.pages(machine, claimed.0);
+        } else {
+            let _ = Editor::new(machine, pool, self, edit).run(range);
+        }
         self.forget(machine, range);
     }
 
@@ -106,6 +119,15 @@ impl Stage2 {
         // Nothing is split, so that there is nothing to refuse.
         let _ = Editor::new(machine, pool, self, edit).run(range);
     }
+}
+
+/// The last run of pages of a claimed range: all of it, if it has as many. Good until something else is changed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claimed(Run);
+
+impl Claimed {
+    /// It is to be looked for.
+    pub(crate) const ANYWHERE: Self = Self(Run::NONE);
 }
 
 fn own(at: u64, level: Level, attributes: MemoryAttributes) -> u64 {

@@ -13,7 +13,7 @@ mod pool;
 
 pub(crate) use edit::{Reason, Refusal};
 pub(crate) use entry::{Entry, Level, Memory, Owner};
-pub(crate) use host::Purpose;
+pub(crate) use host::{Claimed, Purpose};
 pub(crate) use pool::{List, Pool};
 
 use crate::machine::{Machine, SyncError};
@@ -123,6 +123,7 @@ impl Stage2 {
     }
 
     /// Asks for the translations of `range` to be forgotten.
+    #[inline(always)]
     pub(crate) fn forget(&mut self, machine: &impl Machine, range: PageRange<Ipa>) {
         if self.invalidations < MAX_INVALIDATIONS {
             machine.invalidate(self.vmid, range);
@@ -144,6 +145,7 @@ impl Stage2 {
     ///
     /// # Errors
     /// [`SyncError`]: retired tables stay retired, and the next call asks for all translations to be forgotten.
+    #[inline(always)]
     pub(crate) fn confirm(&mut self, machine: &impl Machine, pool: &mut Pool) -> Result<(), SyncError> {
         if self.invalidations > MAX_INVALIDATIONS {
             machine.invalidate_all(self.vmid);

@@ -67,7 +67,7 @@ pub fn sync() -> Command {
 }
 
 /// CMD_TLBI_S2_IPA (4.4.3) for one page.
-fn tlbi_page(vmid: Vmid, page: Ipa) -> Command {
+pub fn tlbi_page(vmid: Vmid, page: Ipa) -> Command {
     let vmid = COMMAND0::VMID.val(u64::from(vmid.get()));
     [(COMMAND0::Opcode::TLBI_S2_IPA + vmid).value, page.get()]
 }

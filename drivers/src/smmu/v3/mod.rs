@@ -199,9 +199,10 @@ impl<I: Io, M: Io> Device<I, M> {
     }
 
     /// Puts a command into the queue, when it has room.
+    #[inline(always)]
     fn submit(&mut self, command: Command) -> Result<(), IommuError> {
         if self.command.is_full(self.consumer) {
-            self.wait(|unit| !unit.command.is_full(unit.consumed()))?;
+            self.make_room()?;
         }
         self.memory
             .write(self.layout.commands + self.command.index() * COMMAND_BYTES, command);
@@ -211,9 +212,22 @@ impl<I: Io, M: Io> Device<I, M> {
         Ok(())
     }
 
+    #[cold]
+    fn make_room(&mut self) -> Result<(), IommuError> {
+        self.wait(|unit| !unit.command.is_full(unit.consumed()))
+    }
+
     /// Waits until all commands so far are done.
     fn sync(&mut self) -> Result<(), IommuError> {
         self.submit(command::sync())?;
+        if self.consumed() == self.command && self.io.at(GERROR).get() == self.acknowledged {
+            return Ok(());
+        }
+        self.finish()
+    }
+
+    #[cold]
+    fn finish(&mut self) -> Result<(), IommuError> {
         self.wait(|unit| unit.consumed() == unit.command)
     }
 
@@ -322,6 +336,9 @@ impl<I: Io + Send, M: Io + Send> Iommu for Aborting<I, M> {
 
 impl<I: Io + Send, M: Io + Send> AttachedIommu for Attached<I, M> {
     fn invalidate(&mut self, vmid: Vmid, range: PageRange<Ipa>) -> Result<(), IommuError> {
+        if range.count() == 1 {
+            return self.0.submit(command::tlbi_page(vmid, range.start()));
+        }
         let ranges = self.0.features.has_range_invalidation();
         Invalidation::new(vmid, range, ranges).try_for_each(|command| self.0.submit(command))
     }

@@ -4,7 +4,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     raw: u32,
-    bits: u8,
+    /// The bits of an index; the one above is the wrap flag.
+    mask: u32,
 }
 
 impl Position {
@@ -12,7 +13,7 @@ impl Position {
     pub const fn of(register: u32, bits: u8) -> Self {
         Self {
             raw: register & ((2 << bits) - 1),
-            bits,
+            mask: (1 << bits) - 1,
         }
     }
 
@@ -23,17 +24,21 @@ impl Position {
 
     /// Which entry it is.
     pub const fn index(self) -> usize {
-        (self.raw & ((1 << self.bits) - 1)) as usize
+        (self.raw & self.mask) as usize
     }
 
     /// The next position.
     pub const fn next(self) -> Self {
-        Self::of(self.raw + 1, self.bits)
+        // Below 2^20, so the sum is a number; behind the last wrap flag comes zero.
+        Self {
+            raw: (self.raw + 1) & (self.mask << 1 | 1),
+            mask: self.mask,
+        }
     }
 
     /// Whether a queue between this producer's position and that consumer's has no room.
     pub const fn is_full(self, consumer: Self) -> bool {
-        self.raw ^ consumer.raw == 1 << self.bits
+        self.raw ^ consumer.raw == self.mask + 1
     }
 }
 

@@ -79,8 +79,9 @@ impl Cpu {
             return Self::with_vmid(vmid, barrier::tlbi_vmalls12e1is);
         }
         Self::with_vmid(vmid, || {
-            for page in range.pages() {
-                barrier::tlbi_ipas2e1is(page.get());
+            // Inside of a range, so sums are addresses.
+            for page in 0..range.count() {
+                barrier::tlbi_ipas2e1is(range.start().get() + page * PAGE_SIZE);
             }
         });
     }

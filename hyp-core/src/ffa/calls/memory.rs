@@ -20,8 +20,14 @@ struct Page<'a, S> {
 }
 
 impl<S: Surroundings> Source for Page<'_, S> {
-    fn doubleword(&self, offset: usize) -> Option<u64> {
-        inside(offset).then(|| self.surroundings.load(self.page, offset))
+    #[inline(always)]
+    fn size(&self) -> usize {
+        PAGE_SIZE as usize
+    }
+
+    #[inline(always)]
+    fn doubleword(&self, offset: usize) -> u64 {
+        self.surroundings.load(self.page, offset % PAGE_SIZE as usize)
     }
 }
 

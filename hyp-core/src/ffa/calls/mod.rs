@@ -87,6 +87,15 @@ enum Outcome {
     Again,
 }
 
+/// Bit 30 of a function id: 64-bit (DEN0028 section 2.5).
+const WIDE: u32 = 1 << 30;
+
+const _: () = assert!(
+    ffa::RXTX_MAP_64 == ffa::RXTX_MAP_32 | WIDE
+        && ffa::MEM_LEND_64 == ffa::MEM_LEND_32 | WIDE
+        && ffa::MEM_RETRIEVE_REQ_64 == ffa::MEM_RETRIEVE_REQ_32 | WIDE
+);
+
 /// A call on its way.
 struct Call<'a, M, S, const LEASES: usize, const VMS: usize> {
     ownership: &'a mut Ownership<LEASES, VMS>,
@@ -158,17 +167,18 @@ impl<const LEASES: usize, const VMS: usize> Ffa<LEASES, VMS> {
         function: u32,
         x: &Registers,
     ) -> Result<Outcome, Refusal> {
-        match function {
+        // Calls of both widths differ in bit 30, and in how much of a register is an address.
+        let wide = function & WIDE != 0;
+        let address = |register: u64| if wide { register } else { low(register) };
+        match function & !WIDE {
+            ffa::RXTX_MAP_32 => self.rxtx_map(call, address(x[1]), address(x[2]), low(x[3])),
+            ffa::MEM_LEND_32 => self.lend(call, x, address(x[3])),
+            ffa::MEM_RETRIEVE_REQ_32 => self.retrieve(call, x, address(x[3])),
+            _ if wide => Err(Refusal::NotOffered(function)),
             ffa::FEATURES => setup::features(x[1] as u32),
             ffa::ID_GET => Ok(Outcome::Success(call.caller.endpoint().into(), 0)),
             ffa::RX_RELEASE => self.rx_release(call.caller, x),
-            ffa::RXTX_MAP_32 => self.rxtx_map(call, low(x[1]), low(x[2]), low(x[3])),
-            ffa::RXTX_MAP_64 => self.rxtx_map(call, x[1], x[2], low(x[3])),
             ffa::RXTX_UNMAP => self.rxtx_unmap(call, x),
-            ffa::MEM_LEND_32 => self.lend(call, x, low(x[3])),
-            ffa::MEM_LEND_64 => self.lend(call, x, x[3]),
-            ffa::MEM_RETRIEVE_REQ_32 => self.retrieve(call, x, low(x[3])),
-            ffa::MEM_RETRIEVE_REQ_64 => self.retrieve(call, x, x[3]),
             ffa::MEM_RELINQUISH => self.relinquish(call),
             ffa::MEM_RECLAIM => call.reclaim(x),
             _ => Err(Refusal::NotOffered(function)),

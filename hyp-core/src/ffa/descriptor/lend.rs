@@ -31,7 +31,7 @@ impl<'s, S: Source + ?Sized> Lend<'s, S> {
     /// [`Malformed`].
     #[inline(always)]
     pub fn decode(source: &'s S, len: usize) -> Result<Self, Malformed> {
-        let from = Bounded { source, len };
+        let from = Bounded::new(source, len)?;
         let header = header(&from)?;
         must_be_zero(Field::Attributes, 2, header.attributes.into())?;
         let flags = header.flags & !(flags::ZERO | flags::TIME_SLICE);

@@ -151,12 +151,24 @@ struct Bounded<'s, S: ?Sized> {
     len: usize,
 }
 
-impl<S: Source + ?Sized> Bounded<'_, S> {
+impl<'s, S: Source + ?Sized> Bounded<'s, S> {
+    /// The first `len` bytes, if there are as many.
+    #[inline(always)]
+    fn new(source: &'s S, len: usize) -> Result<Self, Malformed> {
+        if len <= source.size() {
+            Ok(Self { source, len })
+        } else {
+            bad(Field::Length, source.size(), len as u64)
+        }
+    }
+
     #[inline(always)]
     fn word(&self, offset: usize) -> Result<u64, Malformed> {
-        let inside = offset.checked_add(8).is_some_and(|end| end <= self.len);
-        let word = if inside { self.source.doubleword(offset) } else { None };
-        word.ok_or(Malformed::new(Field::Length, offset, self.len as u64))
+        if offset.checked_add(8).is_some_and(|end| end <= self.len) {
+            Ok(self.source.doubleword(offset))
+        } else {
+            bad(Field::Length, offset, self.len as u64)
+        }
     }
 }
 

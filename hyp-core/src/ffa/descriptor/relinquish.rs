@@ -21,7 +21,7 @@ impl Relinquish {
     /// # Errors
     /// [`Malformed`].
     pub fn decode<S: Source + ?Sized>(source: &S) -> Result<Self, Malformed> {
-        let from = Bounded { source, len: 24 };
+        let from = Bounded::new(source, 24)?;
         let word = from.word(8)?;
         let flags = bits(word, 31, 0) as u32;
         if flags & !(flags::ZERO | flags::TIME_SLICE) != 0 {

@@ -39,7 +39,7 @@ impl RetrieveRequest {
     /// # Errors
     /// [`Malformed`].
     pub fn decode<S: Source + ?Sized>(source: &S, len: usize) -> Result<Self, Malformed> {
-        let from = Bounded { source, len };
+        let from = Bounded::new(source, len)?;
         let header = header(&from)?;
         must_be_zero(Field::Attributes, 2, (header.attributes >> 7).into())?;
         let known = flags::ZERO | flags::TIME_SLICE | flags::ZERO_AFTER | flags::TYPE_MASK | flags::BYPASS_BORROWERS;

@@ -324,7 +324,11 @@ impl Watched {
 }
 
 impl Source for Watched {
-    fn doubleword(&self, offset: usize) -> Option<u64> {
+    fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn doubleword(&self, offset: usize) -> u64 {
         assert!(offset.is_multiple_of(8) && offset + 8 <= self.bytes.len(), "{offset}");
         self.reads.borrow_mut()[offset / 8] += 1;
         self.bytes.doubleword(offset)
