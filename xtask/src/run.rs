@@ -1,5 +1,6 @@
 //! `cargo xtask run`: boots Leasehold under QEMU with a host that lends memory, and watches.
 
+mod check;
 mod fault;
 pub(crate) mod hosts;
 mod table;
@@ -32,9 +33,9 @@ pub struct Args {
     /// The host: Debian's Linux with our driver, or a bare-metal program.
     #[arg(long, value_enum, default_value_t = HostKind::Linux)]
     pub host: HostKind,
-    /// Linux: a version of Debian's, 6.1, 6.12 or 7.3, or an arm64 Image of your own.
-    #[arg(long, value_name = "VERSION|PATH", default_value = "6.12")]
-    pub kernel: KernelChoice,
+    /// Linux: a version of Debian's, 6.1, 6.12 or 7.3, or an arm64 Image of your own. [default: 6.12]
+    #[arg(long, value_name = "VERSION|PATH")]
+    pub kernel: Option<KernelChoice>,
     /// Where to build our driver for an Image of your own: its build tree or headers.
     #[arg(long, value_name = "DIR")]
     pub headers: Option<PathBuf>,
@@ -105,7 +106,9 @@ impl FromStr for KernelChoice {
 /// # Errors
 /// When something cannot be set up or built, the run does not come to a good end, or a step is not as it should be.
 pub fn run(args: Args) -> Result<()> {
+    check::values(&args)?;
     let qemu = qemu::get()?;
+    check::cpu(&qemu.program, &args.cpu)?;
     let toolchain = toolchain::get()?;
     ui::step("Building", "Leasehold for qemu-virt");
     let board = build::board(&toolchain, "qemu-virt", Profile::Release, &[])?;
@@ -154,7 +157,7 @@ impl Args {
     }
 
     fn find_kernel(&self) -> Result<Kernel> {
-        match &self.kernel {
+        match self.kernel.as_ref().unwrap_or(&KernelChoice::Debian(Version::V6_12)) {
             KernelChoice::Debian(version) if self.headers.is_none() => kernel::get(*version),
             KernelChoice::Debian(version) => {
                 bail!("--headers is for a kernel of your own; Debian's {version} brings its headers")
@@ -252,7 +255,7 @@ mod tests {
         args: Args,
     }
 
-    fn args(line: &str) -> Args {
+    pub(super) fn args(line: &str) -> Args {
         Cli::try_parse_from(["run"].into_iter().chain(line.split_whitespace()))
             .map(|cli| cli.args)
             .unwrap()
@@ -281,9 +284,11 @@ mod tests {
 
     #[test]
     fn a_kernel_is_a_version_or_a_file() {
-        assert_eq!(args("--kernel 6.1").kernel, KernelChoice::Debian(Version::V6_1));
-        assert_eq!(args("").kernel, KernelChoice::Debian(Version::V6_12));
-        assert_eq!(args("--kernel ./Image").kernel, KernelChoice::Path("./Image".into()));
+        assert_eq!(args("--kernel 6.1").kernel, Some(KernelChoice::Debian(Version::V6_1)));
+        assert_eq!(
+            args("--kernel ./Image").kernel,
+            Some(KernelChoice::Path("./Image".into()))
+        );
     }
 
     #[test]

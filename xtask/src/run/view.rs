@@ -66,6 +66,7 @@ mod tests {
             timestamp: Some("0.001000".into()),
             message: text.into(),
             location: None,
+            trace: Vec::new(),
         });
         Line {
             at: Duration::ZERO,
