@@ -132,8 +132,11 @@ fn symbol_at(file: &object::File<'_>, address: Address) -> Option<String> {
         let section = symbol
             .section_index()
             .and_then(|index| file.section_by_index(index).ok());
-        section.is_some_and(|section| section.kind() == SectionKind::Text)
-            && symbol.name().is_ok_and(|name| !name.starts_with(['$', '.']))
+        let holds = |section: &object::Section<'_, '_>| {
+            let offset = address.probe().checked_sub(section.address());
+            section.kind() == SectionKind::Text && offset.is_some_and(|offset| offset < section.size())
+        };
+        section.is_some_and(|section| holds(&section)) && symbol.name().is_ok_and(|name| !name.starts_with(['$', '.']))
     };
     let symbols = file
         .symbols()
@@ -153,24 +156,43 @@ mod tests {
 
     const ELF: &[u8] = include_bytes!("../../tests/fixture/fixture.elf");
 
-    /// The address of the program's first function in Rust.
-    fn main_function() -> u64 {
-        let file = object::File::parse(ELF).unwrap();
-        let symbol = file.symbols().find(|symbol| symbol.name() == Ok("main")).unwrap();
-        symbol.address()
+    /// The address of the first function with this in its symbol.
+    fn address_of(elf: &[u8], name: &str) -> u64 {
+        let file = object::File::parse(elf).unwrap();
+        let mut symbols = file.symbols();
+        let symbol =
+            symbols.find(|symbol| symbol.kind() == object::SymbolKind::Text && symbol.name().unwrap().contains(name));
+        symbol.expect(name).address()
     }
 
     #[test]
     fn addresses_become_functions_and_lines() {
-        let main = main_function();
-        let frames = of_message(ELF, &format!("trace: {main:#x} [{:#x}, 0x1]", main + 4));
-        let name = |frame: &TraceFrame| frame.function.clone().unwrap_or_default();
-        assert!(name(&frames[0]).contains("main"), "{frames:?}");
-        let (file, line) = frames[0].place.clone().unwrap();
-        assert!(file.ends_with("src/main.rs") && line > 0, "{frames:?}");
-        assert!(frames.iter().any(|frame| frame.address == main + 4), "{frames:?}");
+        const NAME: &str = "addresses_become_functions_and_lines";
+        // This very test, whose debug information is whole.
+        let elf = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let at = address_of(&elf, NAME);
+        let frames = of_message(&elf, &format!("trace: {at:#x} [{:#x}, 0x7000000000000000]", at + 4));
+        for address in [at, at + 4] {
+            let frame = frames.iter().rfind(|frame| frame.address == address).unwrap();
+            assert!(frame.function.as_ref().unwrap().contains(NAME), "{frames:?}");
+            let (file, line) = frame.place.as_ref().unwrap();
+            assert!(file.ends_with("stream/trace.rs") && *line > 0, "{frames:?}");
+            assert!(!frame.inlined, "the outermost function is in no other: {frames:?}");
+        }
         let last = frames.last().unwrap();
-        assert_eq!((last.address, &last.function, &last.place), (1, &None, &None));
+        assert_eq!(
+            (last.address, &last.function, &last.place),
+            (0x7000_0000_0000_0000, &None, &None)
+        );
+    }
+
+    #[test]
+    fn symbols_stand_in_where_there_are_no_lines() {
+        // This file has no address ranges.
+        let main = address_of(ELF, "main");
+        let frames = of_message(ELF, &format!("trace: {main:#x} [{:#x}]", main + 4));
+        let names: Vec<_> = frames.iter().map(|frame| frame.function.clone().unwrap()).collect();
+        assert_eq!(names, ["main+0x0", "main+0x4"]);
     }
 
     #[test]
@@ -191,7 +213,7 @@ mod tests {
     #[test]
     fn a_return_address_stands_for_the_call_before_it() {
         let file = object::File::parse(ELF).unwrap();
-        let main = main_function();
+        let main = address_of(ELF, "main");
         let at = |is_return| symbol_at(&file, Address { value: main, is_return });
         assert!(at(false).unwrap().starts_with("main+0x0"));
         assert!(!at(true).is_some_and(|name| name.starts_with("main")));
