@@ -9,7 +9,7 @@ mod view;
 use crate::build::{self, Profile};
 use crate::setup::kernel::{Kernel, Version};
 use crate::setup::{kernel, qemu, toolchain};
-use crate::ui;
+use crate::{process, ui, workspace};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use hosts::Host;
@@ -40,7 +40,7 @@ pub struct Args {
     /// Where to build our driver for an Image of your own: its build tree or headers.
     #[arg(long, value_name = "DIR")]
     pub headers: Option<PathBuf>,
-    /// An initrd of your own, instead of the demo's.
+    /// An initrd of your own, instead of the demo's. With --host demo: a guest's flat binary.
     #[arg(long, value_name = "PATH")]
     pub initrd: Option<PathBuf>,
     /// Words for the host's command line, put behind its own.
@@ -67,7 +67,7 @@ pub struct Args {
     /// pkvm. For instance --fault 'el0=external-abort;el1-kernel=alignment-abort,halt'.
     #[arg(long, value_name = "SPEC")]
     pub fault: Option<String>,
-    /// From which level on EL2 logs: trace, debug, info, warn or error.
+    /// The least level that EL2 logs: trace, debug, info, warn or error. [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log: Option<Level>,
     /// Show FILE:LINE in the source behind each line of EL2's log. In el2.log it always stands.
@@ -133,6 +133,8 @@ pub fn run(args: Args) -> Result<()> {
         "Running",
         format_args!("{}, its streams go to {}", host.name, machine.folder().display()),
     );
+    // Two at a time would write the same files.
+    let _lock = process::lock(&workspace::target("run/run.lock"))?;
     if args.gdb {
         ui::step("Waiting", format_args!("for {}", debugger(&board.elf)));
     }

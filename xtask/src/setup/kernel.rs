@@ -14,6 +14,8 @@ use std::process::Command;
 /// The magic of an arm64 `Image`, "ARM\x64", at byte 56 (Linux, Documentation/arch/arm64/booting.rst).
 const IMAGE_MAGIC: (usize, [u8; 4]) = (56, *b"ARM\x64");
 
+/// For `make`: BTF of a module would need pahole, and nobody reads it.
+const NO_BTF: &str = "CONFIG_DEBUG_INFO_BTF_MODULES=";
 /// How a gzip file starts (RFC 1952, 2.3.1).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -109,7 +111,7 @@ impl Kernel {
             release,
             image: image.to_path_buf(),
             headers: headers.map(std::path::absolute).transpose()?,
-            make_args: vec![],
+            make_args: vec![NO_BTF.into()],
         })
     }
 }
@@ -291,8 +293,7 @@ fn make_args(version: Version) -> Vec<String> {
     let mut args = vec![
         // The headers ask for the very compiler of the kernel, gcc-12 or gcc-14; this machine has one of them.
         format!("CC={}gcc", cross::prefix()),
-        // BTF of modules would need pahole.
-        "CONFIG_DEBUG_INFO_BTF_MODULES=".into(),
+        NO_BTF.into(),
     ];
     if version == Version::V7_3 {
         // An option of gcc 14 that gcc 12 does not have.

@@ -6,6 +6,7 @@ mod bad_input;
 mod host;
 mod linux;
 mod machine;
+mod options;
 
 pub use host::DEMO as HOST_DEMO;
 pub use linux::DEMO as LINUX_DEMO;
@@ -74,6 +75,7 @@ pub fn all() -> Vec<Scenario> {
     [
         machine::scenarios(),
         bad_input::scenarios(),
+        options::scenarios(),
         host::scenarios(),
         linux::scenarios(),
     ]
