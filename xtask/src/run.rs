@@ -355,6 +355,65 @@ mod tests {
             .join(" ")
     }
 
+    fn outcome(end: End, host_says: &[&str]) -> Outcome {
+        let line = |text: &&str| leasehold_tests::Line {
+            at: Duration::ZERO,
+            source: leasehold_tests::Source::Host,
+            text: (*text).into(),
+            log: None,
+        };
+        Outcome {
+            end,
+            lines: host_says.iter().map(line).collect(),
+            dir: "/nowhere".into(),
+        }
+    }
+
+    #[test]
+    fn only_a_good_end_with_every_step_is_success() {
+        let good = || End::Exited(std::process::ExitStatus::default());
+        let done = ["LH-STEP lend\tok\t", "LH-DONE 1 0"];
+        let demo = Host {
+            steps: &["lend"],
+            ..host()
+        };
+        assert!(judge(&outcome(good(), &done), &demo).is_ok());
+        assert!(
+            judge(&outcome(good(), &[]), &host()).is_ok(),
+            "a host of one's own need not report"
+        );
+        for (end, says, part) in [
+            (
+                End::El2Stopped("EL2 stopped: no kernel".into()),
+                &done[..],
+                "EL2 stopped: no kernel",
+            ),
+            (End::TimedOut(Duration::from_secs(7)), &done, "--timeout"),
+            (End::Killed, &done, "QEMU was stopped"),
+            (good(), &["last words"], "host | last words"),
+            (good(), &["LH-STEP lend\tFAIL\t", "LH-DONE 0 1"], "lend"),
+        ] {
+            let error = judge(&outcome(end, says), &demo).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_command_for_the_debugger_names_port_and_symbols() {
+        let command = debugger(Path::new("/x/el2.elf"));
+        assert_eq!(command, "gdb-multiarch -ex 'target remote 127.0.0.1:1234' '/x/el2.elf'");
+    }
+
+    #[test]
+    fn the_end_names_the_streams_that_have_something() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in [("host.log", "x"), ("el2.log", "x"), ("qemu.log", "")] {
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        let text = streams(folder.path());
+        assert_eq!(text, format!("{}: el2.log, host.log", folder.path().display()));
+    }
+
     #[test]
     fn options_reach_qemu() {
         let line = "--smp 8 --mem 512M --cpu cortex-a53 --gic 2 --fault el0=external-abort;all=halt --log debug --gdb";

@@ -123,6 +123,19 @@ fn qemu_that_dies_is_reported_with_its_own_words() {
 }
 
 #[test]
+fn qemu_that_is_killed_is_reported_with_the_signal() {
+    let mut run = fake("killed-qemu", ["host:last words\n", "pid", "hang"])
+        .start()
+        .unwrap();
+    let pid = pid(&mut run);
+    assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
+    let error = run.wait_for("more", SOON).unwrap_err();
+    assert!(matches!(&error, Error::Ended { end: End::Exited(status), .. } if !status.success()));
+    assert!(error.to_string().contains("signal: 9"), "{error}");
+    assert!(error.to_string().contains("host | last words"), "{error}");
+}
+
+#[test]
 fn a_qemu_that_is_not_there_is_reported() {
     let machine = fake("nowhere", []).qemu("/nowhere/qemu");
     let outcome = match machine.start() {
