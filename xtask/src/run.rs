@@ -165,12 +165,10 @@ impl Args {
     fn find_kernel(&self) -> Result<Kernel> {
         match self.kernel.as_ref().unwrap_or(&KernelChoice::Debian(Version::V6_12)) {
             KernelChoice::Debian(version) if self.headers.is_none() => kernel::get(*version),
-            KernelChoice::Debian(version) => {
-                return Err(ui::failure(
-                    format_args!("--headers is for a kernel of your own; Debian's {version} brings its headers"),
-                    "leave it out, or name the kernel with --kernel PATH",
-                ));
-            }
+            KernelChoice::Debian(version) => Err(ui::failure(
+                format_args!("--headers is for a kernel of your own; Debian's {version} brings its headers"),
+                "leave it out, or name the kernel with --kernel PATH",
+            )),
             KernelChoice::Path(path) => {
                 let kernel = Kernel::from_path(path, self.headers.as_deref());
                 kernel.with_context(|| {

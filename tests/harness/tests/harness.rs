@@ -226,6 +226,18 @@ fn the_log_of_el2_and_the_guests_come_beside_the_host() {
 }
 
 #[test]
+fn what_el2_says_behind_its_end_is_still_taken_in() {
+    let log = format!("el2:{FIXTURE}/fixture.bin");
+    let run = fake_el2("dump", [&log, "sleep:100", &log, "hang"]).start().unwrap();
+    let outcome = run.finish(SOON);
+    assert_eq!(outcome.end, End::El2Stopped("EL2 stopped: as it should".into()));
+    let ends = outcome
+        .of(Source::El2)
+        .filter(|line| line.text.starts_with("EL2 stopped"));
+    assert_eq!(ends.count(), 2);
+}
+
+#[test]
 fn a_dropped_run_ends_qemu() {
     let mut run = fake("dropped", ["pid", "hang"]).start().unwrap();
     let pid = pid(&mut run);
