@@ -2,46 +2,9 @@
 
 mod common;
 
-use common::{BOARD, Blob, FIXTURES, assemble, fixture};
-use leasehold_memory_map::{
-    HostTree, Kept, MachineTree, MemoryMap, Node, PhysAddr, PhysRange, Prop, RegionKind, Value,
-};
+use common::exercise::exercise;
+use common::{Blob, FIXTURES, assemble, fixture};
 use proptest::prelude::*;
-
-/// Does all that the hypervisor does with a tree. How far it comes is of no matter; that it comes back is.
-fn exercise(bytes: &[u8]) -> Option<()> {
-    let machine = MachineTree::parse(bytes).ok()?;
-    let fdt = machine.fdt();
-    assert!(fdt.token_count() * 4 <= fdt.bytes().len());
-    let _ = machine.stdout();
-    let start = machine.memory().first()?.start();
-    let blob = PhysRange::new(start, fdt.bytes().len() as u64).ok()?;
-    let mut map = MemoryMap::new(&machine, &BOARD, blob).ok()?;
-    let own = map.find_free(0x20_0000, 0x20_0000)?;
-    map.carve(own, RegionKind::Hypervisor).unwrap();
-    let ordered = |pair: &[leasehold_memory_map::Region]| pair[0].range.end() <= pair[1].range.start();
-    assert!(map.regions().windows(2).all(ordered));
-    let host = HostTree {
-        map: &map,
-        kept: &[
-            Kept::Compatible("arm,smmu-v3"),
-            Kept::Reg(PhysAddr::new(0x0904_0000)),
-            Kept::Path("/intc@8000000/its@8080000"),
-        ],
-        bootargs: "console=ttyAMA0",
-        ramdisk: Some(own),
-        extra: &[Node {
-            name: "hypervisor",
-            props: &[Prop::new("compatible", Value::Text("leasehold,hypervisor"))],
-            children: &[],
-        }],
-    };
-    let mut out = Blob::new(&vec![0; bytes.len() + 1024]);
-    let len = host.write(&machine, out.bytes_mut()).ok()?;
-    let again = MachineTree::parse(&out.bytes()[..len]).expect("what is written can be read");
-    assert!(again.memory().iter().all(|range| !range.overlaps(&own)));
-    Some(())
-}
 
 /// A structure block of these words.
 fn structure(words: &[u32]) -> Vec<u8> {
@@ -130,5 +93,39 @@ proptest! {
         strings in prop::collection::vec(any::<u8>(), 0..20),
     ) {
         exercise(assemble(&[], &structure(&words), &strings).bytes());
+    }
+
+    /// As a fuzzer goes about it: pieces of a real tree taken out, repeated, overwritten, or put in from another.
+    #[test]
+    fn pieces_moved(
+        which in 0..FIXTURES.len(),
+        other in 0..FIXTURES.len(),
+        steps in prop::collection::vec(
+            (0..4_u8, any::<prop::sample::Index>(), any::<prop::sample::Index>(), 1..200_usize, any::<bool>()),
+            1..8,
+        ),
+    ) {
+        let mut bytes = fixture(FIXTURES[which]).bytes().to_vec();
+        let other = fixture(FIXTURES[other]);
+        for (kind, to, from, len, aligned) in steps {
+            let round = |at: usize| if aligned { at & !3 } else { at };
+            let (to, len) = (round(to.index(bytes.len())), round(len).max(1));
+            let source = if kind == 2 { bytes.clone() } else { other.bytes().to_vec() };
+            let from = round(from.index(source.len()));
+            let piece = &source[from..(from + len).min(source.len())];
+            let end = (to + len).min(bytes.len());
+            match kind {
+                0 => drop(bytes.drain(to..end)),
+                1 => bytes[to..end].fill(piece[0]),
+                _ => drop(bytes.splice(to..to, piece.iter().copied())),
+            }
+            if bytes.len() < 8 {
+                break;
+            }
+            // Otherwise the header alone would be found out.
+            let total = bytes.len() as u32;
+            bytes[4..8].copy_from_slice(&total.to_be_bytes());
+        }
+        exercise(Blob::new(&bytes).bytes());
     }
 }

@@ -54,7 +54,8 @@ const ROOMS: &[Room] = &[
     room("leasectl", Target::Linux, &[ABI]),
     room(FLASH, Target::Machine, &[MEMORY_MAP, ABI]),
     room(TESTS, Target::Machine, &[FLASH, MEMORY_MAP, ABI]),
-    room("xtask", Target::Machine, &[TESTS, FLASH, MEMORY_MAP, ABI]),
+    // It reads a fault policy as EL2 does, so that a wrong one is told before anything is built.
+    room("xtask", Target::Machine, &[TESTS, FLASH, HYP_CORE, MEMORY_MAP, ABI]),
 ];
 
 /// Every folder of `boards/`.

@@ -1,5 +1,6 @@
 //! `cargo xtask run`: boots Leasehold under QEMU with a host that lends memory, and watches.
 
+mod check;
 mod fault;
 pub(crate) mod hosts;
 mod table;
@@ -8,12 +9,12 @@ mod view;
 use crate::build::{self, Profile};
 use crate::setup::kernel::{Kernel, Version};
 use crate::setup::{kernel, qemu, toolchain};
-use crate::ui;
+use crate::{process, ui, workspace};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use hosts::Host;
 use leasehold_tests::{Board, End, Gic, Level, MIB, Machine, Outcome, Run};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 use view::View;
@@ -26,25 +27,26 @@ const TIMEOUT: u64 = 120;
 /// Boots Leasehold under QEMU with a host that lends memory to a guest, touches it, survives, and takes it back clean.
 ///
 /// Everything that it needs is set up and built. The host's console, EL2's log and the guests' consoles come as they are
-/// written; each also goes into a file under target/run/. The run ends by itself, with a table of what was seen.
+/// written; each also goes into a file of its own in target/run/run: host.log, el2.log (el2.bin before it is decoded) and
+/// vmN.log. The run ends by itself, with a table of what was seen.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The host: Debian's Linux with our driver, or a bare-metal program.
     #[arg(long, value_enum, default_value_t = HostKind::Linux)]
     pub host: HostKind,
-    /// Linux: a version of Debian's, 6.1, 6.12 or 7.3, or an arm64 Image of your own.
-    #[arg(long, value_name = "VERSION|PATH", default_value = "6.12")]
-    pub kernel: KernelChoice,
+    /// Linux: a version of Debian's, 6.1, 6.12 or 7.3, or an arm64 Image of your own. [default: 6.12]
+    #[arg(long, value_name = "VERSION|PATH")]
+    pub kernel: Option<KernelChoice>,
     /// Where to build our driver for an Image of your own: its build tree or headers.
     #[arg(long, value_name = "DIR")]
     pub headers: Option<PathBuf>,
-    /// An initrd of your own, instead of the demo's.
+    /// An initrd of your own, instead of the demo's. With --host demo: a guest's flat binary.
     #[arg(long, value_name = "PATH")]
     pub initrd: Option<PathBuf>,
-    /// Words for the host's command line, behind its own.
+    /// Words for the host's command line, put behind its own.
     #[arg(long, value_name = "STR", default_value = "")]
     pub append: String,
-    /// How many CPUs.
+    /// How many CPUs, 8 at most.
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub smp: u32,
     /// How much RAM: MiB, or with a suffix M or G.
@@ -53,19 +55,25 @@ pub struct Args {
     /// The CPU, as QEMU's -cpu takes it.
     #[arg(long, value_name = "MODEL", default_value = "max,pauth-impdef=on")]
     pub cpu: String,
-    /// The interrupt controller: GICv2 or GICv3.
-    #[arg(long, value_parser = clap::value_parser!(u8).range(2..=3), default_value_t = 3)]
+    /// The interrupt controller: 2 for GICv2, 3 for GICv3.
+    #[arg(long, value_name = "2|3", value_parser = clap::value_parser!(u8).range(2..=3), default_value_t = 3)]
     pub gic: u8,
-    /// What answers a touch of lent memory: CLASS=LINK,LINK;… with `all=` for every class, or a policy's name.
+    /// What answers the host's touch of lent memory: CLASS=LINK,LINK;… with `all=` for every class, or a policy's name.
+    ///
+    /// Each class of access has a chain of links; where a touch comes back, the next link answers. `!` behind the last
+    /// link says that it may be tried for ever. Quote it, for a shell ends its command at `;`.
+    /// Classes: el0, el1-user, el1-kernel, walk, fetch, cache. Links: external-abort, alignment-abort,
+    /// translation-abort, tag-check-abort, granule-abort, abort(CODE), tagged-abort, halt. Policies: default, gunyah,
+    /// pkvm. For instance --fault 'el0=external-abort;el1-kernel=alignment-abort,halt'.
     #[arg(long, value_name = "SPEC")]
     pub fault: Option<String>,
-    /// From which level on EL2 logs: trace, debug, info, warn or error.
+    /// The least level that EL2 logs: trace, debug, info, warn or error. [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log: Option<Level>,
-    /// Show the place in the source behind each line of EL2's.
-    #[arg(long)]
+    /// Show FILE:LINE in the source behind each line of EL2's log. In el2.log it always stands.
+    #[arg(long, alias = "lines", alias = "log-lines")]
     pub locations: bool,
-    /// Wait for a debugger before the first instruction.
+    /// Wait for a debugger before the first instruction; the command that attaches one is printed.
     #[arg(long)]
     pub gdb: bool,
     /// End the run after so many seconds. [default: 120, with --gdb never]
@@ -105,7 +113,9 @@ impl FromStr for KernelChoice {
 /// # Errors
 /// When something cannot be set up or built, the run does not come to a good end, or a step is not as it should be.
 pub fn run(args: Args) -> Result<()> {
+    check::values(&args)?;
     let qemu = qemu::get()?;
+    check::cpu(&qemu.program, &args.cpu)?;
     let toolchain = toolchain::get()?;
     ui::step("Building", "Leasehold for qemu-virt");
     let board = build::board(&toolchain, "qemu-virt", Profile::Release, &[])?;
@@ -123,12 +133,10 @@ pub fn run(args: Args) -> Result<()> {
         "Running",
         format_args!("{}, its streams go to {}", host.name, machine.folder().display()),
     );
+    // Two at a time would write the same files.
+    let _lock = process::lock(&workspace::target("run/run.lock"))?;
     if args.gdb {
-        let elf = board.elf.display();
-        ui::step(
-            "Waiting",
-            format_args!("for gdb-multiarch {elf} -ex 'target remote :{GDB_PORT}'"),
-        );
+        ui::step("Waiting", format_args!("for {}", debugger(&board.elf)));
     }
     let view = View::new(args.log.unwrap_or(Level::Trace), args.locations);
     let outcome = watch(machine.start()?, &view);
@@ -136,6 +144,7 @@ pub fn run(args: Args) -> Result<()> {
     if !steps.steps.is_empty() {
         println!("\n{}", table::of(&steps).trim_fmt());
     }
+    ui::step("Finished", format_args!("the streams are in {}", streams(&outcome.dir)));
     judge(&outcome, &host)
 }
 
@@ -154,14 +163,18 @@ impl Args {
     }
 
     fn find_kernel(&self) -> Result<Kernel> {
-        match &self.kernel {
+        match self.kernel.as_ref().unwrap_or(&KernelChoice::Debian(Version::V6_12)) {
             KernelChoice::Debian(version) if self.headers.is_none() => kernel::get(*version),
-            KernelChoice::Debian(version) => {
-                bail!("--headers is for a kernel of your own; Debian's {version} brings its headers")
-            }
+            KernelChoice::Debian(version) => Err(ui::failure(
+                format_args!("--headers is for a kernel of your own; Debian's {version} brings its headers"),
+                "leave it out, or name the kernel with --kernel PATH",
+            )),
             KernelChoice::Path(path) => {
                 let kernel = Kernel::from_path(path, self.headers.as_deref());
-                kernel.with_context(|| format!("--kernel {} (6.1, 6.12, 7.3, or an arm64 Image)", path.display()))
+                kernel.with_context(|| {
+                    let path = path.display();
+                    format!("--kernel {path} is neither a version (6.1, 6.12, 7.3) nor an arm64 Image that can be used")
+                })
             }
         }
     }
@@ -196,6 +209,25 @@ impl Args {
         }
         machine.limit(limit.map(Duration::from_secs))
     }
+}
+
+/// The command that attaches to a run with `--gdb`. The end of the run is no business of the debugger's.
+fn debugger(elf: &Path) -> String {
+    format!(
+        "gdb-multiarch -ex 'target remote 127.0.0.1:{GDB_PORT}' '{}'",
+        elf.display()
+    )
+}
+
+/// The folder of a run, and the files of it that have something in them.
+fn streams(folder: &Path) -> String {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let written = files.filter(|file| file.metadata().is_ok_and(|file| file.len() > 0));
+    let mut names: Vec<_> = written
+        .map(|file| file.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    format!("{}: {}", folder.display(), names.join(", "))
 }
 
 /// Shows the lines as they come, until QEMU has ended.
@@ -252,7 +284,7 @@ mod tests {
         args: Args,
     }
 
-    fn args(line: &str) -> Args {
+    pub(super) fn args(line: &str) -> Args {
         Cli::try_parse_from(["run"].into_iter().chain(line.split_whitespace()))
             .map(|cli| cli.args)
             .unwrap()
@@ -281,9 +313,11 @@ mod tests {
 
     #[test]
     fn a_kernel_is_a_version_or_a_file() {
-        assert_eq!(args("--kernel 6.1").kernel, KernelChoice::Debian(Version::V6_1));
-        assert_eq!(args("").kernel, KernelChoice::Debian(Version::V6_12));
-        assert_eq!(args("--kernel ./Image").kernel, KernelChoice::Path("./Image".into()));
+        assert_eq!(args("--kernel 6.1").kernel, Some(KernelChoice::Debian(Version::V6_1)));
+        assert_eq!(
+            args("--kernel ./Image").kernel,
+            Some(KernelChoice::Path("./Image".into()))
+        );
     }
 
     #[test]
@@ -317,6 +351,65 @@ mod tests {
             .map(|word| word.to_string_lossy())
             .collect::<Vec<_>>()
             .join(" ")
+    }
+
+    fn outcome(end: End, host_says: &[&str]) -> Outcome {
+        let line = |text: &&str| leasehold_tests::Line {
+            at: Duration::ZERO,
+            source: leasehold_tests::Source::Host,
+            text: (*text).into(),
+            log: None,
+        };
+        Outcome {
+            end,
+            lines: host_says.iter().map(line).collect(),
+            dir: "/nowhere".into(),
+        }
+    }
+
+    #[test]
+    fn only_a_good_end_with_every_step_is_success() {
+        let good = || End::Exited(std::process::ExitStatus::default());
+        let done = ["LH-STEP lend\tok\t", "LH-DONE 1 0"];
+        let demo = Host {
+            steps: &["lend"],
+            ..host()
+        };
+        assert!(judge(&outcome(good(), &done), &demo).is_ok());
+        assert!(
+            judge(&outcome(good(), &[]), &host()).is_ok(),
+            "a host of one's own need not report"
+        );
+        for (end, says, part) in [
+            (
+                End::El2Stopped("EL2 stopped: no kernel".into()),
+                &done[..],
+                "EL2 stopped: no kernel",
+            ),
+            (End::TimedOut(Duration::from_secs(7)), &done, "--timeout"),
+            (End::Killed, &done, "QEMU was stopped"),
+            (good(), &["last words"], "host | last words"),
+            (good(), &["LH-STEP lend\tFAIL\t", "LH-DONE 0 1"], "lend"),
+        ] {
+            let error = judge(&outcome(end, says), &demo).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_command_for_the_debugger_names_port_and_symbols() {
+        let command = debugger(Path::new("/x/el2.elf"));
+        assert_eq!(command, "gdb-multiarch -ex 'target remote 127.0.0.1:1234' '/x/el2.elf'");
+    }
+
+    #[test]
+    fn the_end_names_the_streams_that_have_something() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in [("host.log", "x"), ("el2.log", "x"), ("qemu.log", "")] {
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        let text = streams(folder.path());
+        assert_eq!(text, format!("{}: el2.log, host.log", folder.path().display()));
     }
 
     #[test]

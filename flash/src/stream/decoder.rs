@@ -1,8 +1,9 @@
 //! From bytes to events.
 
-use super::event::{Event, Location, LogLine, LossReason};
+use super::event::{Event, Level, Location, LogLine, LossReason};
 use super::shape::Walk;
 use super::strings::Strings;
+use super::trace;
 use defmt_decoder::{Encoding, Locations, Table};
 use std::collections::VecDeque;
 use thiserror::Error;
@@ -37,6 +38,8 @@ pub struct LogDecoder {
     table: Table,
     strings: Strings,
     locations: Result<Locations, String>,
+    /// The program, for its dump: what a trace needs is read when there is one.
+    elf: Vec<u8>,
     /// The bytes of a frame whose end has not come yet.
     partial: Vec<u8>,
     /// How many bytes of an overlong frame were thrown away.
@@ -62,6 +65,7 @@ impl LogDecoder {
             table,
             strings,
             locations,
+            elf: elf.to_vec(),
             partial: Vec::new(),
             overlong: 0,
             events: VecDeque::new(),
@@ -143,10 +147,17 @@ impl LogDecoder {
             return console(&own[..own.len() - padding.len()]).ok_or_else(misfit);
         }
         let (frame, _) = self.table.decode(&frame).map_err(|_| misfit())?;
+        let message = frame.display_message().to_string();
+        let level = frame.level().map(Into::into);
         Ok(Event::Log(LogLine {
-            level: frame.level().map(Into::into),
+            level,
             timestamp: frame.display_timestamp().map(|timestamp| timestamp.to_string()),
-            message: frame.display_message().to_string(),
+            trace: if level == Some(Level::Error) {
+                trace::of_message(&self.elf, &message)
+            } else {
+                Vec::new()
+            },
+            message,
             location: self.location(index),
         }))
     }

@@ -1,5 +1,6 @@
 //! What comes out of a log stream.
 
+use super::trace::TraceFrame;
 use std::{fmt, path::PathBuf, str::FromStr};
 use thiserror::Error;
 
@@ -35,6 +36,8 @@ pub struct LogLine {
     pub message: String,
     /// Where in the source it was written, where the ELF file has debug information.
     pub location: Option<Location>,
+    /// What stands behind the addresses of a line that begins with [`TRACE_PREFIX`](super::TRACE_PREFIX).
+    pub trace: Vec<TraceFrame>,
 }
 
 /// A place in the source.

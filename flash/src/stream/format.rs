@@ -3,7 +3,7 @@
 use super::event::{Event, Level, LogLine};
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const DIM: Style = Style::new().dimmed();
 
@@ -60,14 +60,24 @@ impl Formatter {
         }
         text += &line.message;
         if let Some(location) = line.location.as_ref().filter(|_| self.locations) {
-            let file = self
-                .root
-                .as_ref()
-                .and_then(|root| location.file.strip_prefix(root).ok());
-            let file = file.unwrap_or(&location.file).display();
+            let file = self.short(&location.file).display();
             text += &self.styled(DIM, &format!(" ({file}:{})", location.line));
         }
+        text += &self.trace(line);
         text
+    }
+
+    /// The functions on the stack that a line names by their addresses, each on a line of its own behind a line break.
+    pub fn trace(&self, line: &LogLine) -> String {
+        let frames = line.trace.iter();
+        frames
+            .map(|frame| format!("\n  {}", frame.text(|file| self.short(file))))
+            .collect()
+    }
+
+    fn short<'p>(&self, file: &'p Path) -> &'p Path {
+        let root = self.root.as_ref();
+        root.and_then(|root| file.strip_prefix(root).ok()).unwrap_or(file)
     }
 
     fn styled(&self, style: Style, text: &str) -> String {

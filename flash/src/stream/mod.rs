@@ -24,8 +24,10 @@ mod event;
 mod format;
 mod shape;
 mod strings;
+mod trace;
 
 pub use decoder::{LogDecoder, MAX_FRAME, StreamError};
 pub use event::{Event, Level, Location, LogLine, LossReason, UnknownLevel};
 pub use format::Formatter;
 pub use strings::CONSOLE_FORMAT;
+pub use trace::{TRACE_PREFIX, TraceFrame};

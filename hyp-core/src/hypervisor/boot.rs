@@ -1,20 +1,19 @@
 //! From the device tree to the host's first instruction.
 
+use super::boot_error::BootError;
 use super::{Facts, Hypervisor};
 use crate::arch::aarch64::{self as arch, Features, IdRegisters, PerCpu, Stage2Registers};
 use crate::board::Board;
 use crate::fault::{EntryRules, Faults, Policy, PolicyError};
 use crate::layout::MAX_CPUS;
 use crate::psci::Psci;
-use crate::{HostMap, Layout, OwnershipError};
+use crate::{HostMap, Layout};
 use heapless::Vec;
-use leasehold_hal::{
-    GeometryError, InterruptController, InterruptError, Iommu, IommuError, MemoryAttributes, Soc, SocError,
-};
+use leasehold_hal::{InterruptController, Iommu, MemoryAttributes, Soc};
 use leasehold_hal::{Stage2Geometry, Vmid};
 use leasehold_memory_map::{
-    Address, BoardMemory, Carveout, CarveoutKind, HostTree, Ipa, MachineTree, MapError, MemoryMap, ModuleKind, Node,
-    PAGE_SIZE, PageRange, PhysAddr, PhysRange, Prop, RangeError, RegionKind, TreeError, Value, WriteError,
+    Address, BoardMemory, Carveout, CarveoutKind, HostTree, Ipa, MachineTree, MemoryMap, ModuleKind, Node, PAGE_SIZE,
+    PageRange, PhysAddr, PhysRange, Prop, RegionKind, Value,
 };
 use spin::mutex::TicketMutex;
 
@@ -23,62 +22,6 @@ const KERNEL_ALIGNMENT: u64 = 2 << 20;
 
 /// The most ranges of RAM or of devices.
 const MAX_RANGES: usize = 32;
-
-/// Why the machine does not start.
-#[derive(Clone, Copy, Debug, defmt::Format)]
-enum BootError {
-    /// There is no device tree at the address in x0.
-    NoTree(u64),
-    /// The device tree is none that can be read.
-    Tree(TreeError),
-    /// The memory that it describes makes no sense, or not for this board.
-    Map(MapError),
-    /// It has more CPUs than this build has stacks for. The value is how many those are.
-    TooManyCpus(usize),
-    /// A part of the machine is missing or not as it must be.
-    Soc(SocError),
-    /// No place for this many bytes.
-    NoRoom(u64),
-    /// The machine's addresses do not fit stage 2.
-    Geometry(GeometryError),
-    /// The CPU has fewer address bits than the machine's devices need.
-    AddressBits {
-        /// What the CPU has.
-        cpu: u8,
-        /// What the machine needs.
-        needed: u8,
-    },
-    /// The host's map cannot be made.
-    HostMap(OwnershipError),
-    /// Devices could not be contained.
-    Iommu(IommuError),
-    /// The interrupt controller does not do as told.
-    Interrupts(InterruptError),
-    /// A range is none.
-    Range(RangeError),
-    /// `/chosen` has no module that is a kernel.
-    NoKernel,
-    /// The module at this address is no arm64 `Image`.
-    NotAKernel(PhysAddr),
-    /// The kernel, with what it needs behind its file, does not fit where it is.
-    KernelDoesNotFit(PhysRange),
-    /// The host's tree cannot be written.
-    Write(WriteError),
-    /// The fault policy in the boot arguments is none. The log says why.
-    Policy,
-}
-
-macro_rules! from {
-    ($($error:ident => $variant:ident),+ $(,)?) => {
-        $(impl From<$error> for BootError {
-            fn from(error: $error) -> Self {
-                Self::$variant(error)
-            }
-        })+
-    };
-}
-from!(TreeError => Tree, MapError => Map, SocError => Soc, GeometryError => Geometry, OwnershipError => HostMap,
-    IommuError => Iommu, InterruptError => Interrupts, RangeError => Range, WriteError => Write);
 
 /// Where the host starts, and what is in its x0.
 struct HostEntry {
@@ -376,14 +319,15 @@ fn kernel_entry(map: &mut MemoryMap, module: PhysRange) -> Result<PhysAddr, Boot
     }
     let base = module.start().checked_sub(text_offset).ok_or(not_a_kernel)?;
     if !base.is_aligned(KERNEL_ALIGNMENT) {
-        return Err(BootError::KernelDoesNotFit(module));
+        return Err(BootError::KernelUnaligned(module.start()));
     }
     // What is behind the file until `image_size` must be the kernel's alone.
-    let whole = PhysRange::new(module.start(), image_size.max(module.len()))?;
-    let file = module.page_cover().ok_or(BootError::KernelDoesNotFit(whole))?;
+    let does_not_fit = BootError::KernelDoesNotFit(module.start());
+    let whole = PhysRange::new(module.start(), image_size.max(module.len())).map_err(|_| does_not_fit)?;
+    let file = module.page_cover().ok_or(does_not_fit)?;
     if let Ok(rest) = PhysRange::between(file.end(), whole.end()) {
         map.carve(rest, RegionKind::Payload(leasehold_memory_map::Payload::Kernel))
-            .map_err(|_| BootError::KernelDoesNotFit(whole))?;
+            .map_err(|_| does_not_fit)?;
     }
     Ok(module.start())
 }

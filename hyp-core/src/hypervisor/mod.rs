@@ -5,6 +5,7 @@
 //! registers.
 
 mod boot;
+mod boot_error;
 mod dump;
 mod fault;
 mod guest;

@@ -1,6 +1,8 @@
 //! Trees for tests, read and written without a line of the code under test, and what the test files share.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod exercise;
+
 use leasehold_memory_map::{
     BoardMemory, HostTree, Kept, MachineTree, MemoryMap, Node, PhysAddr, PhysRange, RegionKind, WriteError,
 };

@@ -1,6 +1,7 @@
 //! Which abort a touch of lent memory is answered with.
 
 use crate::args;
+use core::fmt;
 
 /// How an access was made, as far as a board's policy tells accesses apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,42 +44,88 @@ impl Class {
     }
 }
 
-/// The fault status code for each class.
+/// What a touch is answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expected([u64; 6]);
+pub enum Answer {
+    /// An abort with this fault status code.
+    Code(u64),
+    /// The stage-2 fault itself, marked: a translation fault of any level, with S1PTW (bit 7 of the ESR).
+    Tagged,
+}
+
+impl Answer {
+    /// Whether an abort with this syndrome is the answer.
+    pub const fn is(self, esr: u64) -> bool {
+        let code = esr & 0x3f;
+        match self {
+            Answer::Code(wanted) => code == wanted,
+            Answer::Tagged => code >> 2 == 1 && esr >> 7 & 1 == 1,
+        }
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Answer::Code(code) => write!(f, "FSC {code:#x}"),
+            Answer::Tagged => f.write_str("FSC 0x4 to 0x7 with S1PTW"),
+        }
+    }
+}
+
+/// The answer for each class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected([Answer; 6]);
 
 /// Synchronous external abort.
 const EXTERNAL: u64 = 0x10;
+/// Translation fault, level 3.
+const TRANSLATION: u64 = 0x07;
 /// Alignment fault.
 const ALIGNMENT: u64 = 0x21;
 
 impl Expected {
     /// The policy of QEMU's board, and what the command line says otherwise:
-    /// `expect=el0:0x10,kernel:0x21`, or `expect=0x10` for all of them.
+    /// `expect=el0:0x10,kernel:tagged`, or `expect=0x10` for all of them.
     pub fn of(line: &str) -> Expected {
-        let mut codes = [ALIGNMENT; 6];
-        codes[Class::El0 as usize] = EXTERNAL;
+        let mut answers = [Answer::Code(ALIGNMENT); 6];
+        answers[Class::El0 as usize] = Answer::Code(EXTERNAL);
         for word in args::value(line, "expect").unwrap_or("").split(',') {
             match word.split_once(':') {
                 Some((name, code)) => {
                     let class = Class::ALL.iter().find(|c| c.name() == name);
-                    if let (Some(class), Some(code)) = (class, args::number(code)) {
-                        codes[*class as usize] = code;
+                    if let (Some(class), Some(answer)) = (class, answer(code)) {
+                        answers[*class as usize] = answer;
                     }
                 }
                 None => {
-                    if let Some(code) = args::number(word) {
-                        codes = [code; 6];
+                    if let Some(answer) = answer(word) {
+                        answers = [answer; 6];
                     }
                 }
             }
         }
-        Expected(codes)
+        Expected(answers)
     }
 
-    /// The fault status code for `class`.
-    pub const fn code(&self, class: Class) -> u64 {
+    /// The answer for `class`.
+    pub const fn answer(&self, class: Class) -> Answer {
         self.0[class as usize]
+    }
+
+    /// The fault status code for `class`; of the marked fault the one of level 3.
+    pub const fn code(&self, class: Class) -> u64 {
+        match self.answer(class) {
+            Answer::Code(code) => code,
+            Answer::Tagged => TRANSLATION,
+        }
+    }
+}
+
+fn answer(word: &str) -> Option<Answer> {
+    match word {
+        "tagged" => Some(Answer::Tagged),
+        _ => args::number(word).map(Answer::Code),
     }
 }
 
@@ -100,5 +147,16 @@ mod tests {
         assert_eq!(expected.code(Class::Fetch), 16);
         assert_eq!(expected.code(Class::User), 0x21);
         assert_eq!(Expected::of("expect=0x10").code(Class::Cache), 0x10);
+        let expected = Expected::of("expect=user:tagged");
+        assert_eq!(expected.answer(Class::User), Answer::Tagged);
+        assert_eq!(expected.answer(Class::Kernel), Answer::Code(0x21));
+    }
+
+    #[test]
+    fn a_marked_fault_is_one_of_translation() {
+        assert!(Answer::Tagged.is(0x93c0_8086));
+        assert!(!Answer::Tagged.is(0x93c0_8006));
+        assert!(!Answer::Tagged.is(0x9600_0090));
+        assert!(Answer::Code(0x10).is(0x9600_0010));
     }
 }

@@ -12,6 +12,7 @@ mod error;
 mod image;
 mod layout;
 mod machine;
+mod patch;
 mod process;
 mod report;
 mod run;

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// How often to look whether it has ended.
 const POLL: Duration = Duration::from_millis(20);
+/// How long EL2 is given for the rest of its dump once it says that it stops.
+const DUMP_TIME: Duration = Duration::from_millis(500);
 
 /// Tells a child's supervisor to end it. Telling it twice, or too late, does nothing.
 #[derive(Clone)]
@@ -18,6 +20,7 @@ pub(crate) struct Killer(SyncSender<Kill>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kill {
     Now,
+    AfterDump,
     AsLate,
 }
 
@@ -26,6 +29,11 @@ impl Killer {
     pub(crate) fn kill(&self) {
         // A full or closed channel: the supervisor has been told, or the child has ended.
         let _ = self.0.try_send(Kill::Now);
+    }
+
+    /// Ends the child in [`DUMP_TIME`].
+    pub(crate) fn kill_after_dump(&self) {
+        let _ = self.0.try_send(Kill::AfterDump);
     }
 
     /// Ends the child as though its time were up.
@@ -94,8 +102,10 @@ impl Drop for Process {
 
 fn supervise(mut child: Child, killed: &Receiver<Kill>, limit: Option<Duration>, at_limit: impl FnOnce()) -> Exit {
     let start = Instant::now();
+    let mut dumped = None;
     let timed_out = loop {
         match killed.recv_timeout(POLL) {
+            Ok(Kill::AfterDump) => dumped = Some(Instant::now() + DUMP_TIME),
             Ok(Kill::Now) | Err(RecvTimeoutError::Disconnected) => break false,
             Ok(Kill::AsLate) => break true,
             Err(RecvTimeoutError::Timeout) => {}
@@ -105,6 +115,9 @@ fn supervise(mut child: Child, killed: &Receiver<Kill>, limit: Option<Duration>,
                 status: Some(status),
                 timed_out: false,
             };
+        }
+        if dumped.is_some_and(|until| Instant::now() >= until) {
+            break false;
         }
         if limit.is_some_and(|limit| start.elapsed() >= limit) {
             break true;

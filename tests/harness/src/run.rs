@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::process::Process;
 use crate::report::{End, Line, Outcome, Report, Source};
-use crate::streams::{Channel, Message};
+use crate::streams::{self, Channel, Message};
 use crate::text::LineCutter;
 use leasehold_flash::stream::{Event, Level, LogLine};
 use std::collections::BTreeMap;
@@ -280,15 +280,18 @@ impl Run {
                     timestamp: None,
                     message: text,
                     location: None,
+                    trace: Vec::new(),
                 };
                 self.lines.push(Line { log: Some(log), ..line });
             }
             Event::Log(log) => {
                 if log.level == Some(Level::Error) && log.message.starts_with(EL2_STOPPED) {
                     self.ends(End::El2Stopped(log.message.clone()));
-                    self.process.killer().kill();
+                    // What follows is the trace of its stack.
+                    self.process.killer().kill_after_dump();
                 }
-                let line = self.line(at, Source::El2, log.message.clone());
+                let text = log.message.clone() + &streams::formatter().trace(&log);
+                let line = self.line(at, Source::El2, text);
                 self.lines.push(Line { log: Some(log), ..line });
             }
         }

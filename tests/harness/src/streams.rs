@@ -161,6 +161,15 @@ fn read(channel: Channel, mut stream: UnixStream, sink: &Sink, mut take: impl Fn
     }
 }
 
+/// How EL2's lines are written to files and reports: all of each, and plain.
+pub(crate) fn formatter() -> Formatter {
+    Formatter {
+        locations: true,
+        root: Some(workspace().to_owned()),
+        ..Formatter::default()
+    }
+}
+
 struct El2Files {
     dir: PathBuf,
     raw: File,
@@ -176,11 +185,7 @@ impl El2Files {
             raw: File::create(dir.join("el2.bin"))?,
             text: File::create(dir.join("el2.log"))?,
             guests: BTreeMap::new(),
-            formatter: Formatter {
-                locations: true,
-                root: Some(workspace().to_owned()),
-                ..Formatter::default()
-            },
+            formatter: formatter(),
         })
     }
 

@@ -123,6 +123,19 @@ fn qemu_that_dies_is_reported_with_its_own_words() {
 }
 
 #[test]
+fn qemu_that_is_killed_is_reported_with_the_signal() {
+    let mut run = fake("killed-qemu", ["host:last words\n", "pid", "hang"])
+        .start()
+        .unwrap();
+    let pid = pid(&mut run);
+    assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
+    let error = run.wait_for("more", SOON).unwrap_err();
+    assert!(matches!(&error, Error::Ended { end: End::Exited(status), .. } if !status.success()));
+    assert!(error.to_string().contains("signal: 9"), "{error}");
+    assert!(error.to_string().contains("host | last words"), "{error}");
+}
+
+#[test]
 fn a_qemu_that_is_not_there_is_reported() {
     let machine = fake("nowhere", []).qemu("/nowhere/qemu");
     let outcome = match machine.start() {
@@ -210,6 +223,18 @@ fn the_log_of_el2_and_the_guests_come_beside_the_host() {
         log.contains("0.004000 WARN  refused: Refused { ipa: 2147487744, vmid: 3 } (/src/src/main.rs:"),
         "{log}"
     );
+}
+
+#[test]
+fn what_el2_says_behind_its_end_is_still_taken_in() {
+    let log = format!("el2:{FIXTURE}/fixture.bin");
+    let run = fake_el2("dump", [&log, "sleep:100", &log, "hang"]).start().unwrap();
+    let outcome = run.finish(SOON);
+    assert_eq!(outcome.end, End::El2Stopped("EL2 stopped: as it should".into()));
+    let ends = outcome
+        .of(Source::El2)
+        .filter(|line| line.text.starts_with("EL2 stopped"));
+    assert_eq!(ends.count(), 2);
 }
 
 #[test]

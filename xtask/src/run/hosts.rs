@@ -39,7 +39,8 @@ poweroff -f
 /// Linux with our driver, which does the main job and switches off.
 pub(super) fn linux(toolchain: &Toolchain, kernel: &Kernel, fault: Option<&str>) -> Result<Host> {
     let mut leasectl = vec!["demo"];
-    if let Some(seen) = fault.and_then(fault::seen_by_linux) {
+    let seen = fault.and_then(fault::seen_by_linux);
+    if let Some(seen) = &seen {
         leasectl.extend(["--expect", seen]);
     }
     Ok(Host {

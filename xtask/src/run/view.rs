@@ -58,6 +58,7 @@ fn style(source: Source) -> Style {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use leasehold_flash::stream::TraceFrame;
     use std::time::Duration;
 
     fn line(source: Source, text: &str, level: Option<Level>) -> Line {
@@ -66,6 +67,7 @@ mod tests {
             timestamp: Some("0.001000".into()),
             message: text.into(),
             location: None,
+            trace: Vec::new(),
         });
         Line {
             at: Duration::ZERO,
@@ -87,6 +89,22 @@ mod tests {
             .text(&line(Source::El2, "a VM is called \x1b[2J", Some(Level::Info)))
             .unwrap();
         assert_eq!(text, "0.001000 INFO  a VM is called \\u{1b}[2J");
+    }
+
+    #[test]
+    fn a_trace_stands_below_its_line() {
+        let mut dump = line(Source::El2, "trace: 0x40201000 []", Some(Level::Error));
+        let log = dump.log.as_mut().unwrap();
+        log.trace = vec![TraceFrame {
+            address: 0x4020_1000,
+            function: Some("core::lend".into()),
+            place: Some((workspace::root().join("hyp-core/src/x.rs"), 7)),
+            inlined: false,
+        }];
+        let text = View::new(Level::Trace, false).text(&dump).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[1], "  0x40201000 core::lend (hyp-core/src/x.rs:7)");
     }
 
     #[test]

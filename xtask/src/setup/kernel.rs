@@ -4,15 +4,20 @@ use super::cross;
 use super::debian::{self, Package, Packages, Release};
 use crate::{process, ui, workspace};
 use anyhow::{Context, Result, bail};
+use object::{Object, ObjectSection};
 use std::fmt;
 use std::fs;
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The magic of an arm64 `Image`, "ARM\x64", at byte 56 (Linux, Documentation/arch/arm64/booting.rst).
 const IMAGE_MAGIC: (usize, [u8; 4]) = (56, *b"ARM\x64");
+
+/// For `make`: BTF of a module would need pahole, and nobody reads it.
+const NO_BTF: &str = "CONFIG_DEBUG_INFO_BTF_MODULES=";
+/// How a gzip file starts (RFC 1952, 2.3.1).
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// A kernel that the tests boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -106,7 +111,7 @@ impl Kernel {
             release,
             image: image.to_path_buf(),
             headers: headers.map(std::path::absolute).transpose()?,
-            make_args: vec![],
+            make_args: vec![NO_BTF.into()],
         })
     }
 }
@@ -288,8 +293,7 @@ fn make_args(version: Version) -> Vec<String> {
     let mut args = vec![
         // The headers ask for the very compiler of the kernel, gcc-12 or gcc-14; this machine has one of them.
         format!("CC={}gcc", cross::prefix()),
-        // BTF of modules would need pahole.
-        "CONFIG_DEBUG_INFO_BTF_MODULES=".into(),
+        NO_BTF.into(),
     ];
     if version == Version::V7_3 {
         // An option of gcc 14 that gcc 12 does not have.
@@ -299,20 +303,62 @@ fn make_args(version: Version) -> Vec<String> {
 }
 
 fn check_image(image: &Path) -> Result<()> {
-    let mut head = [0; 64];
-    fs::File::open(image)
-        .and_then(|mut file| file.read_exact(&mut head))
-        .with_context(|| format!("cannot read the header of {}", image.display()))?;
+    let next = "give arch/arm64/boot/Image of a kernel, or /boot/vmlinuz-… of an arm64 distribution";
+    let bytes = fs::read(image)
+        .map_err(|error| ui::failure(format_args!("{} cannot be read: {error}", image.display()), next))?;
     let (offset, magic) = IMAGE_MAGIC;
-    if head[offset..offset + magic.len()] == magic {
-        return Ok(());
+    if bytes.get(offset..offset + magic.len()) != Some(&magic) {
+        let what = what_it_is(&bytes);
+        return Err(ui::failure(
+            format_args!("{} is no arm64 Image{what}", image.display()),
+            if bytes.starts_with(&GZIP) {
+                "gunzip it first"
+            } else {
+                next
+            },
+        ));
     }
-    let next = if head.starts_with(&[0x1f, 0x8b]) {
-        "gunzip it first"
+    match missing(&bytes) {
+        0 => Ok(()),
+        missing => Err(ui::failure(
+            format_args!(
+                "{} is cut short: {missing} bytes are missing at its end",
+                image.display()
+            ),
+            "copy it anew",
+        )),
+    }
+}
+
+/// What a file that is no arm64 `Image` is instead, as far as its first bytes tell.
+fn what_it_is(bytes: &[u8]) -> &'static str {
+    if bytes.starts_with(&GZIP) {
+        ": it is compressed with gzip"
+    } else if bytes.get(514..518) == Some(b"HdrS") {
+        // Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header".
+        ": it is a kernel for x86"
+    } else if bytes.get(4..8) == Some(b"zimg") {
+        // drivers/firmware/efi/libstub/zboot-header.S.
+        ": it is a compressed EFI program (vmlinuz.efi)"
+    } else if bytes.starts_with(b"\x7fELF") {
+        ": it is an ELF file, as vmlinux is"
+    } else if bytes.len() < 64 {
+        ": it has not even the 64 bytes of the header"
     } else {
-        "give arch/arm64/boot/Image of a kernel"
+        ""
+    }
+}
+
+/// How many bytes a file is shorter than its sections, where it has any: with the EFI stub an `Image` is a PE file too.
+fn missing(image: &[u8]) -> u64 {
+    let Ok(file) = object::read::pe::PeFile64::parse(image) else {
+        return 0;
     };
-    Err(ui::failure(format_args!("{} is no arm64 Image", image.display()), next))
+    let ends = file
+        .sections()
+        .filter_map(|section| section.file_range())
+        .map(|(start, length)| start + length);
+    ends.max().unwrap_or(0).saturating_sub(image.len() as u64)
 }
 
 /// What `uname -r` will say, from a kernel build tree.
@@ -345,6 +391,54 @@ mod tests {
         );
         assert_eq!(relocate(&moved, Path::new("/r")), moved);
         assert_eq!(relocate(&moved, Path::new("/other")), moved.replace("/r/", "/other/"));
+    }
+
+    /// The header of an arm64 `Image`, a PE file of one section whose 512 bytes start at 512.
+    fn image() -> Vec<u8> {
+        let mut image = vec![0; 1024];
+        let mut set = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
+        set(0, b"MZ");
+        set(56, b"ARM\x64");
+        set(60, &64_u32.to_le_bytes());
+        set(64, b"PE\0\0\x64\xaa\x01\0");
+        // The optional header: its length, its magic.
+        set(84, &112_u16.to_le_bytes());
+        set(88, &0x20b_u16.to_le_bytes());
+        // The section: sizes in memory and in the file, and where it starts in each.
+        for (at, word) in [(208, 512_u32), (212, 512), (216, 512), (220, 512)] {
+            set(at, &word.to_le_bytes());
+        }
+        image
+    }
+
+    #[test]
+    fn an_image_is_told_from_what_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let check = |bytes: &[u8]| {
+            let path = folder.path().join("file");
+            fs::write(&path, bytes).unwrap();
+            check_image(&path).map_err(|error| error.to_string())
+        };
+        assert_eq!(check(&image()), Ok(()));
+        let mut pc = vec![0; 1024];
+        pc[514..518].copy_from_slice(b"HdrS");
+        for (bytes, says) in [
+            (
+                &b"some text that is longer than a header, which has 64 bytes, by far"[..],
+                "is no arm64 Image\n",
+            ),
+            (b"short", "64 bytes of the header"),
+            (&[&GZIP[..], &[0; 100]].concat(), "gunzip"),
+            (&[b"MZ\0\0zimg", &[0; 100][..]].concat(), "vmlinuz.efi"),
+            (&[b"\x7fELF", &[0; 100][..]].concat(), "vmlinux"),
+            (&pc, "x86"),
+            (&image()[..1000], "24 bytes are missing"),
+        ] {
+            let refusal = check(bytes).unwrap_err();
+            assert!(refusal.contains(says), "{refusal}");
+        }
+        let refusal = check_image(&folder.path().join("nothing")).unwrap_err().to_string();
+        assert!(refusal.contains("cannot be read"), "{refusal}");
     }
 
     #[test]

@@ -28,6 +28,10 @@ const PACKAGES: [&str; 7] = [
 /// How long rustup may take to fetch a target (it is a few MB).
 const RUSTUP_LIMIT: Duration = Duration::from_secs(180);
 
+/// A dump at EL2 walks the frames. The target has no NEON: what sha2 would use it for, it does in software, and rustc
+/// is not shown the code that it will refuse one day.
+const BARE_FLAGS: &str = r#"-Cforce-frame-pointers=yes --cfg=sha2_backend="soft""#;
+
 /// What cargo sets for the programs that it runs: none of it is meant for the next cargo.
 const INHERITED: [&str; 14] = [
     "CARGO",
@@ -86,11 +90,7 @@ impl Toolchain {
             .arg(subcommand)
             .current_dir(workspace::root())
             .env("CARGO_TARGET_DIR", workspace::target("bare"))
-            // A dump at EL2 walks the frames.
-            .env(
-                "CARGO_TARGET_AARCH64_UNKNOWN_NONE_SOFTFLOAT_RUSTFLAGS",
-                "-Cforce-frame-pointers=yes",
-            );
+            .env("CARGO_TARGET_AARCH64_UNKNOWN_NONE_SOFTFLOAT_RUSTFLAGS", BARE_FLAGS);
         if let Some(sysroot) = &self.sysroot {
             let bin = sysroot.join("bin");
             command

@@ -2,7 +2,8 @@
 //!
 //! What it is told are the arguments behind `-fake`, in order:
 //! `host:TEXT`, `el2:FILE` and `stderr:TEXT` write, `pid` writes the process id on the host's console, `echo` gives back
-//! each line of the host's console until one says `quit`, `flood` writes without end, `hang` sleeps, `exit:N` ends.
+//! each line of the host's console until one says `quit`, `flood` writes without end, `hang` sleeps, `sleep:MS` does so for a while,
+//! `exit:N` ends.
 //! `deaf` as the first word: it does not connect.
 
 use std::collections::BTreeMap;
@@ -52,6 +53,7 @@ fn obey(verb: &str, value: &str, channels: &Channels) -> Result<(), Box<dyn std:
         "hang" => loop {
             std::thread::sleep(Duration::from_secs(1));
         },
+        "sleep" => std::thread::sleep(Duration::from_millis(value.parse()?)),
         "exit" => std::process::exit(value.parse()?),
         _ => return Err(format!("unknown order {verb}").into()),
     }

@@ -2,9 +2,11 @@
 //!
 //! A new file gives its scenarios to [`all`]. A scenario is good when it returns; it fails by an error or a panic.
 
+mod bad_input;
 mod host;
 mod linux;
 mod machine;
+mod options;
 
 pub use host::DEMO as HOST_DEMO;
 pub use linux::DEMO as LINUX_DEMO;
@@ -70,10 +72,16 @@ impl Scenario {
 
 /// Every scenario.
 pub fn all() -> Vec<Scenario> {
-    [machine::scenarios(), host::scenarios(), linux::scenarios()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        machine::scenarios(),
+        bad_input::scenarios(),
+        options::scenarios(),
+        host::scenarios(),
+        linux::scenarios(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// What a scenario runs on.

@@ -56,6 +56,8 @@ impl Demo {
                 page: self.physical[page],
                 outcome,
             });
+            // At once: one that is tried again and again fills the hypervisor's log of them.
+            self.take_faults()?;
             if !self.args.expect.allows(address, access, outcome) {
                 bail!(
                     "{name}, {address:#x}: {outcome}, which is not what {:?} brings",
@@ -69,7 +71,7 @@ impl Demo {
 
     /// Takes the fault records that are there.
     pub(super) fn take_faults(&mut self) -> Result<()> {
-        self.faults.lost = self
+        self.faults.lost += self
             .device
             .faults(&mut self.faults.records)
             .context("cannot take the fault records")?;

@@ -10,14 +10,13 @@ use leasehold_guests::host::Host;
 use leasehold_guests::pages::Block;
 use leasehold_guests::vm;
 
-/// One step: the access must have been refused, with the code of its class, at that address.
+/// One step: the access must have been refused, with the answer of its class, at that address.
 fn refused<T: core::fmt::Debug>(host: &mut Host, name: &str, class: Class, address: u64, result: Result<T, Fault>) {
-    let code = host.expected.code(class);
+    let answer = host.expected.answer(class);
     match result {
         Err(fault) => {
-            let good = fault.is_abort() && fault.status() == code && fault.far == address;
-            host.report
-                .step(name, good, format_args!("{fault}, wanted FSC {code:#x}"));
+            let good = fault.is_abort() && answer.is(fault.esr) && fault.far == address;
+            host.report.step(name, good, format_args!("{fault}, wanted {answer}"));
         }
         Ok(value) => {
             host.report
