@@ -2,6 +2,7 @@
 //!
 //! A new file gives its scenarios to [`all`]. A scenario is good when it returns; it fails by an error or a panic.
 
+mod bench;
 mod host;
 mod linux;
 mod machine;
@@ -70,10 +71,15 @@ impl Scenario {
 
 /// Every scenario.
 pub fn all() -> Vec<Scenario> {
-    [machine::scenarios(), host::scenarios(), linux::scenarios()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        machine::scenarios(),
+        host::scenarios(),
+        linux::scenarios(),
+        bench::scenarios(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// What a scenario runs on.
