@@ -6,17 +6,17 @@ use crate::bench::{Bench, Figure, Source, exceeded, figures_missing, mechanisms}
 pub(super) fn scenarios() -> Vec<Scenario> {
     let mut all = vec![
         Scenario::new("bench/calls", Needs::Board, |context| {
-            let figures = Bench::new(context.artifacts, "bench-test")?.calls()?;
+            let figures = Bench::new(context.artifacts, context.name)?.calls()?;
             within(&figures, &[Source::Calls])
         }),
         Scenario::new("bench/host-boot", Needs::Linux, |context| {
-            let boot = Bench::new(context.artifacts, "bench-test")?.host_boot()?;
+            let boot = Bench::new(context.artifacts, context.name)?.host_boot()?;
             within(&boot.figures, &[Source::HostBoot]).map_err(|error| format!("{error}; {:x?}", boot.entries).into())
         }),
     ];
     all.extend(mechanisms().map(|mechanism| {
         Scenario::new(format!("bench/fault-{mechanism}"), Needs::Board, move |context| {
-            let figures = Bench::new(context.artifacts, "bench-test")?.fault(mechanism)?;
+            let figures = Bench::new(context.artifacts, context.name)?.fault(mechanism)?;
             within(&figures, &[Source::Fault(mechanism)])
         })
     }));
