@@ -42,16 +42,25 @@ pub fn run(args: Args) -> Result<()> {
     for source in sources {
         measured.take(&bench, source)?;
     }
-    measured.figures.retain(|figure| args.wants(&figure.name));
-    println!("{}", table::of(&measured.figures).trim_fmt());
+    measured
+        .figures
+        .sort_by_key(|figure| KINDS.iter().position(|kind| kind.name == figure.name));
+    let over = exceeded(&measured.figures, |name| args.wants(name));
+    // A figure that was not asked for may be what another is compared with.
+    let shown: Vec<_> = measured
+        .figures
+        .iter()
+        .filter(|figure| args.wants(&figure.name))
+        .cloned()
+        .collect();
+    println!("{}", table::of(&shown, &measured.figures).trim_fmt());
     if !measured.entries.is_empty() {
         println!("\n{}", table::of_entries(&measured.entries).trim_fmt());
     }
     if let Some(path) = &args.json {
-        write(path, &measured.figures)?;
+        write(path, &shown)?;
         ui::step("Wrote", path.display());
     }
-    let over = exceeded(&measured.figures);
     if !over.is_empty() {
         bail!("more than it may be: {}", over.join("; "));
     }
@@ -73,8 +82,9 @@ impl Args {
             }
         }
         let mut sources: Vec<Source> = Vec::new();
+        let left_out = |source: Source| self.quick && source == Source::HostBoot;
         for kind in KINDS.iter().filter(|kind| self.wants(kind.name)) {
-            if !sources.contains(&kind.source) && !(self.quick && kind.source == Source::HostBoot) {
+            if !sources.contains(&kind.source) && !left_out(kind.source) {
                 sources.push(kind.source);
             }
         }

@@ -28,12 +28,13 @@ fn table() -> Table {
 }
 
 /// A row for each figure: name, value, unit, what it may be and whether it is, and what others need.
-pub(super) fn of(figures: &[Figure]) -> Table {
+/// `all` are the figures that limits may stand on.
+pub(super) fn of(figures: &[Figure], all: &[Figure]) -> Table {
     let mut table = table();
     table.set_header(["figure", "value", "unit", "at most", "", "others"]);
     for figure in figures {
         let kind = kind_of(&figure.name);
-        let (limit, kept) = match judge(figure, figures) {
+        let (limit, kept) = match judge(figure, all) {
             None => (String::new(), ""),
             Some(verdict) => {
                 let mut limit = Value::Count(verdict.limit).to_string();
@@ -110,7 +111,7 @@ mod tests {
             "lend.2m|3,000|instructions|3,003 (3 x lend.4k)|ok|",
             "image.bytes|278,528|bytes|||",
         ];
-        assert_eq!(rows(&of(&figures)), expected);
+        assert_eq!(rows(&of(&figures, &figures)), expected);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The count plugin: what it is told, and what it reports.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -102,6 +103,29 @@ pub struct Entries {
     pub count: u64,
 }
 
+impl Entries {
+    /// Whether the plugin could read what it needs to tell why: the class of a synchronous exception, an abort's page.
+    pub fn is_told(&self) -> bool {
+        // The vectors of synchronous exceptions, and the classes of aborts (Arm ARM D1.3.6 and D24.2.40).
+        let synchronous = matches!(self.vector, 0x400 | 0x600);
+        let abort = matches!(self.class, Some(0x20 | 0x24));
+        synchronous == self.class.is_some() && abort == self.page.is_some()
+    }
+}
+
+impl fmt::Display for Entries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at vector {:#x}", self.count, self.vector)?;
+        if let Some(class) = self.class {
+            write!(f, " of class {class:#x}")?;
+        }
+        match self.page {
+            Some(page) => write!(f, " for page {page:#x}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// A report of the plugin's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -198,6 +222,11 @@ mod tests {
         );
         assert!(!boot.is_marked() && run.is_marked());
         assert_eq!((run.all, run.range("el2"), run.range("other")), (1264, 825, 0));
+        assert!(counts.entries.iter().all(Entries::is_told));
+        assert_eq!(
+            counts.entries[1].to_string(),
+            "9 at vector 0x400 of class 0x24 for page 0x80a0000"
+        );
         let entries: Vec<_> = counts
             .entries
             .iter()
@@ -205,6 +234,18 @@ mod tests {
             .collect();
         let abort = (0x400, Some(0x24), Some(0x80a_0000), 9);
         assert_eq!(entries, [(0x400, Some(0x17), None, 11), abort, (0x480, None, None, 2)]);
+    }
+
+    #[test]
+    fn an_entry_that_does_not_say_why_is_noticed() {
+        for (line, told) in [
+            ("entry 0x400 - - 1", false),
+            ("entry 0x600 0x24 - 1", false),
+            ("entry 0x400 0x20 0x40000000 1", true),
+            ("entry 0x680 - - 1", true),
+        ] {
+            assert_eq!(Counts::parse(line).unwrap().entries[0].is_told(), told, "{line}");
+        }
     }
 
     #[test]

@@ -283,7 +283,14 @@ impl<'a> Bench<'a> {
         let outcome = finish(machine.args(counter.arguments(&path)).start()?)?;
         let report = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
         let counts = Counts::parse(&report).map_err(|error| BenchError::Report { path, error })?;
-        Ok(Seen { outcome, counts })
+        if counts.entries.iter().all(Entries::is_told) {
+            Ok(Seen { outcome, counts })
+        } else {
+            Err(absent(
+                "ESR_EL2 or HPFAR_EL2 among the registers that QEMU shows to the plugin",
+                &outcome,
+            ))
+        }
     }
 
     fn alike(&self, machine: Machine) -> Machine {
@@ -351,5 +358,63 @@ fn figure(name: &str, value: Value) -> Figure {
         name: name.to_owned(),
         unit: unit.to_owned(),
         value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{End, Line};
+    use std::time::Duration;
+
+    fn seen(console: &[&str], report: &str) -> Seen {
+        let line = |text: &&str| Line {
+            at: Duration::ZERO,
+            source: report::Source::Host,
+            text: (*text).to_owned(),
+            log: None,
+        };
+        Seen {
+            outcome: Outcome {
+                end: End::Killed,
+                lines: console.iter().map(line).collect(),
+                dir: "/run".into(),
+            },
+            counts: Counts::parse(report).unwrap(),
+        }
+    }
+
+    const REPORT: &str = "window boot 0 9 el2=9\nwindow 1 0 20 el2=12\nwindow 0 0 30 el2=25\nwindow host 0 99 el2=37\n";
+
+    #[test]
+    fn a_mark_belongs_to_the_window_of_its_place() {
+        let seen = seen(
+            &[
+                "LH-MARK 1\tlend.4k\t1",
+                "LH-STEP x\tok\t",
+                "LH-MARK 0\thypercall.null\t5",
+            ],
+            REPORT,
+        );
+        let marks = seen.marks().unwrap();
+        let found: Vec<_> = marks
+            .iter()
+            .map(|(name, times, window)| (name.as_str(), *times, window.range(EL2)))
+            .collect();
+        assert_eq!(found, [("lend.4k", 1, 12), ("hypercall.null", 5, 25)]);
+    }
+
+    #[test]
+    fn marks_that_do_not_fit_their_windows_are_an_error() {
+        let fits = |console: &[&str]| seen(console, REPORT).marks().is_ok();
+        assert!(fits(&["LH-MARK 1\ta\t1", "LH-MARK 0\tb\t1"]));
+        assert!(!fits(&["LH-MARK 1\ta\t1"]), "one is lost");
+        assert!(!fits(&["LH-MARK 0\ta\t1", "LH-MARK 1\tb\t1"]), "another order");
+        assert!(
+            !fits(&["LH-MARK 1\ta\t0", "LH-MARK 0\tb\t1"]),
+            "work that was never done"
+        );
+        assert!(!fits(&["LH-MARK 1\ta", "LH-MARK 0\tb\t1"]), "not how often");
+        assert!(seen(&[], "").marks().is_err(), "nothing at all");
     }
 }
