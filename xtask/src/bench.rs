@@ -7,7 +7,7 @@ use crate::run::hosts;
 use crate::setup::kernel::{self, Version};
 use crate::setup::{qemu, toolchain};
 use crate::ui;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use leasehold_tests::Board;
 use leasehold_tests::artifacts::Artifacts;
 use leasehold_tests::bench::{BOOT_HOST, Bench, Entries, Figure, HostBoot, KINDS, Source, exceeded};
@@ -62,7 +62,10 @@ pub fn run(args: Args) -> Result<()> {
         ui::step("Wrote", path.display());
     }
     if !over.is_empty() {
-        bail!("more than it may be: {}", over.join("; "));
+        return Err(ui::failure(
+            format_args!("more than it may be: {}", over.join("; ")),
+            "look for what has grown since the table of docs/measurements.md, which also says what each figure is",
+        ));
     }
     Ok(())
 }

@@ -156,6 +156,13 @@ impl<'a> Bench<'a> {
             machine.el2_arg(format!("leasehold.fault=all={mechanism}!")),
             &self.counter,
         )?;
+        // Faults on RAM are seen where there are some: the host's boot has none.
+        if faults_on_ram(&seen.counts.entries) == 0 {
+            return Err(absent(
+                "an abort for a page of RAM in the plugin's report",
+                &seen.outcome,
+            ));
+        }
         let figure = |(name, times, window): (String, u64, &Window)| {
             let name = match name.as_str() {
                 "fault.el0" => format!("fault.{mechanism}"),
@@ -199,16 +206,14 @@ impl<'a> Bench<'a> {
         let seen = self.boot(machine, &self.counter)?;
         let window = seen.window(HOST)?;
         let entries = seen.counts.entries.clone();
-        let ram = |entries: &&Entries| entries.page.is_some_and(|page| page >= RAM.get());
-        let total = |entries: &mut dyn Iterator<Item = &Entries>| entries.map(|it| it.count).sum();
         let overhead = (window.all as f64 / bare as f64 - 1.0) * 100.0;
         let figures = vec![
             count("host_boot.bare", bare),
             count("host_boot.leasehold", window.all),
             figure("host_boot.overhead", Value::Share((overhead * 1e4).round() / 1e4)),
             count("host_boot.el2", window.range(EL2)),
-            count("host_boot.stage2_faults", total(&mut entries.iter().filter(ram))),
-            count("host_boot.el2_entries", total(&mut entries.iter())),
+            count("host_boot.stage2_faults", faults_on_ram(&entries)),
+            count("host_boot.el2_entries", entries.iter().map(|it| it.count).sum()),
         ];
         Ok(HostBoot { figures, entries })
     }
@@ -338,6 +343,14 @@ fn parse_mark(mark: &str, window: &Window) -> Option<(String, u64)> {
 fn after<'o>(outcome: &'o Outcome, start: &'o str) -> impl Iterator<Item = &'o str> {
     let lines = outcome.of(report::Source::Host);
     lines.filter_map(move |line| line.text.trim_end().strip_prefix(start))
+}
+
+/// How many of these are aborts for an address in RAM.
+fn faults_on_ram(entries: &[Entries]) -> u64 {
+    let ram = entries
+        .iter()
+        .filter(|it| it.page.is_some_and(|page| page >= RAM.get()));
+    ram.map(|it| it.count).sum()
 }
 
 fn absent(what: &str, outcome: &Outcome) -> BenchError {
