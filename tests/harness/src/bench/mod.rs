@@ -28,6 +28,17 @@ pub const BOOT_HOST: &str = "6.12-boot";
 /// chance, and what they take differs by several percent from one address layout, or one tick, to the next.
 const BOOT_ARGUMENT: &str = "cryptomgr.notests";
 
+/// QEMU's arguments by which runs are alike: an instruction takes a nanosecond of the machine's time, and an idle CPU none
+/// of the world's; random numbers (those in the device tree among them) and the clock on the wall begin the same.
+const ALIKE: [&str; 6] = [
+    "-icount",
+    "shift=0,sleep=off",
+    "-seed",
+    "1",
+    "-rtc",
+    "base=2020-01-01,clock=vm",
+];
+
 /// The file of a run's folder that gets the plugin's report.
 const REPORT: &str = "count.txt";
 /// The file that gets the host's device tree.
@@ -299,7 +310,8 @@ impl<'a> Bench<'a> {
     }
 
     fn alike(&self, machine: Machine) -> Machine {
-        machine.qemu(&self.artifacts.qemu).smp(1).limit(Some(LIMIT))
+        let machine = machine.args(ALIKE).qemu(&self.artifacts.qemu);
+        machine.smp(1).limit(Some(LIMIT))
     }
 }
 
