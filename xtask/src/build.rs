@@ -4,7 +4,7 @@ use crate::elf::{self, Section};
 use crate::setup::toolchain::{self, BARE_TARGET, Toolchain};
 use crate::{process, ui, workspace};
 use anyhow::{Context, Result};
-use cargo_metadata::Message;
+use cargo_metadata::{Artifact, Message};
 use std::fs;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -148,8 +148,26 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// Builds the plugin with which QEMU counts instructions, for this machine. Returns the shared library.
+///
+/// # Errors
+/// When it does not build.
+pub fn count_plugin() -> Result<PathBuf> {
+    let mut cargo = toolchain::clean(&toolchain::own_cargo());
+    cargo.args(["build", "--release", "--package", "leasehold-count-plugin"]);
+    cargo.current_dir(workspace::root());
+    product(cargo, "leasehold_count_plugin", |artifact| {
+        artifact.filenames.first().cloned().map(Into::into)
+    })
+}
+
 /// Runs a cargo build, which shows its own progress, and returns the program that it made.
-pub(crate) fn executable(mut cargo: Command, bin: &str) -> Result<PathBuf> {
+pub(crate) fn executable(cargo: Command, bin: &str) -> Result<PathBuf> {
+    product(cargo, bin, |artifact| artifact.executable.clone().map(Into::into))
+}
+
+/// Runs a cargo build, which shows its own progress, and returns what `pick` finds in the target of that name.
+fn product(mut cargo: Command, name: &str, pick: impl Fn(&Artifact) -> Option<PathBuf>) -> Result<PathBuf> {
     cargo.args(["--message-format", "json-render-diagnostics"]);
     let shown = process::describe(&cargo);
     let mut child = cargo
@@ -158,20 +176,19 @@ pub(crate) fn executable(mut cargo: Command, bin: &str) -> Result<PathBuf> {
         .spawn()
         .with_context(|| format!("cannot start `{shown}`"))?;
     let stdout = child.stdout.take().context("cargo has no standard output")?;
-    let mut executable = None;
+    let mut made = None;
     for message in Message::parse_stream(BufReader::new(stdout)) {
         if let Message::CompilerArtifact(artifact) = message?
-            && artifact.target.name == bin
-            && let Some(path) = artifact.executable
+            && artifact.target.name == name
         {
-            executable = Some(path.into_std_path_buf());
+            made = pick(&artifact).or(made);
         }
     }
     let status = child.wait()?;
     if !status.success() {
         anyhow::bail!("`{shown}` failed ({status}); the compiler's messages stand above");
     }
-    executable.with_context(|| format!("`{shown}` made no program {bin}"))
+    made.with_context(|| format!("`{shown}` made no {name}"))
 }
 
 fn boards() -> Result<String> {

@@ -1,6 +1,7 @@
 //! What `cargo xtask` is made of: set-up, builds, checks. `main.rs` is its command line.
 
 pub mod abi;
+pub mod bench;
 pub mod build;
 mod doors;
 pub mod elf;

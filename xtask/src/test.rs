@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use count::Counter;
 use leasehold_tests::Board;
 use leasehold_tests::artifacts::{Artifacts, LinuxHost, VARIABLE};
+use leasehold_tests::bench::BOOT_HOST;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
@@ -121,7 +122,11 @@ fn artifacts(quick: bool) -> Result<Artifacts> {
             .guests
             .insert(program.to_owned(), build::guest(&toolchain, program)?.image);
     }
+    ui::step("Building", "the plugin that counts instructions");
+    artifacts.count_plugin = Some(build::count_plugin()?);
     if !quick {
+        let boot = hosts::linux_boot(&kernel::get(Version::V6_12)?)?;
+        artifacts.linux.insert(BOOT_HOST.to_owned(), boot);
         for version in Version::ALL {
             let kernel = kernel::get(version)?;
             let initrd = hosts::linux_initramfs(&toolchain, &kernel)?;

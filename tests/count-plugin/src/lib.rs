@@ -10,12 +10,20 @@
 //! | `range=NAME:LO:HI` | also count instructions at LO ≤ PC < HI (hexadecimal), at most four ranges |
 //! | `hits=NAME:ADDRESS` | count how often the instruction at ADDRESS runs |
 //! | `start=NAME:ADDRESS`, `stop=NAME:ADDRESS` | a window by addresses instead of marks, the first time each is reached |
+//! | `entries=ADDRESS` | count entries into the level whose vector table is at ADDRESS, by cause |
 //! | `out=FILE` | where the report goes when QEMU exits; else standard error |
 //!
-//! The report has a line each: `window NAME vcpu all RANGE=n …`, `hits NAME n`, `total all RANGE=n …`. Marked windows
-//! are named by their number.
+//! The report has a line each: `window NAME vcpu all RANGE=n …`, `hits NAME n`, `entry VECTOR CLASS PAGE n`, `total all
+//! RANGE=n …`. Marked windows are named by their number. Windows come in the order in which they were stopped; QEMU's end
+//! stops those that are open.
+//!
+//! An entry's cause is the vector's offset, of a synchronous exception also its class (ESR_EL2.EC), of an abort also the
+//! page (from HPFAR_EL2).
 
+mod entries;
 mod qemu;
+
+use entries::Entries;
 
 use qemu::{Counter, Instruction};
 use std::ffi::{c_char, c_int, c_uint, c_void};
@@ -46,6 +54,7 @@ struct Options {
     hits: Vec<Point>,
     starts: Vec<Point>,
     stops: Vec<Point>,
+    entries: Vec<u64>,
     out: Option<String>,
 }
 
@@ -75,6 +84,7 @@ static WINDOWS: Mutex<Windows> = Mutex::new(Windows {
     open: Vec::new(),
     closed: Vec::new(),
 });
+static ENTRIES: Entries = Entries::new();
 
 impl Plugin {
     fn sample(&self, vcpu: c_uint) -> Sample {
@@ -111,6 +121,11 @@ impl Plugin {
                 }
             }
         }
+        for &table in &self.options.entries {
+            if let Some(vector) = entries::vector(table, address) {
+                instruction.call_with_registers(enter, vector as usize);
+            }
+        }
         // Behind the callbacks: a window counts its first instruction and not the one that stops it.
         instruction.count(self.all);
         for (range, counter) in self.options.ranges.iter().zip(self.ranges) {
@@ -125,20 +140,35 @@ impl Plugin {
         }
     }
 
+    /// Closes the window of that name that was opened last, if there is one.
+    fn close(&self, windows: &mut Windows, name: &str, vcpu: c_uint) {
+        let found = windows
+            .open
+            .iter()
+            .rposition(|window| window.name == name && window.vcpu == vcpu);
+        if let Some(index) = found {
+            let mut window = windows.open.remove(index);
+            for (count, now) in window.counts.iter_mut().zip(self.sample(vcpu)) {
+                *count = now.wrapping_sub(*count);
+            }
+            windows.closed.push(window);
+        }
+    }
+
     fn report(&self) -> String {
         let mut text = String::new();
-        for window in &lock().closed {
-            let _ = writeln!(
-                text,
-                "window {} {} {}",
-                window.name,
-                window.vcpu,
-                self.counts(&window.counts)
-            );
+        let mut windows = lock();
+        while let Some(window) = windows.open.first() {
+            let (name, vcpu) = (window.name.clone(), window.vcpu);
+            self.close(&mut windows, &name, vcpu);
+        }
+        for Window { name, vcpu, counts } in &windows.closed {
+            let _ = writeln!(text, "window {name} {vcpu} {}", self.counts(counts));
         }
         for (point, counter) in self.options.hits.iter().zip(self.hits) {
             let _ = writeln!(text, "hits {} {}", point.name, counter.sum());
         }
+        text += &ENTRIES.report();
         let totals = std::array::from_fn(|index| match index.checked_sub(1) {
             None => self.all.sum(),
             Some(range) => self.ranges[range].sum(),
@@ -180,20 +210,16 @@ extern "C" fn start(vcpu: c_uint, user: *mut c_void) {
 
 extern "C" fn stop(vcpu: c_uint, user: *mut c_void) {
     let Some(plugin) = PLUGIN.get() else { return };
-    let now = plugin.sample(vcpu);
     let name = plugin.name(user as usize, &plugin.options.stops);
-    let mut windows = lock();
-    let found = windows
-        .open
-        .iter()
-        .rposition(|window| window.name == name && window.vcpu == vcpu);
-    if let Some(index) = found {
-        let mut window = windows.open.remove(index);
-        for (count, now) in window.counts.iter_mut().zip(now) {
-            *count = now.wrapping_sub(*count);
-        }
-        windows.closed.push(window);
-    }
+    plugin.close(&mut lock(), &name, vcpu);
+}
+
+extern "C" fn enter(_vcpu: c_uint, user: *mut c_void) {
+    ENTRIES.count(user as u64);
+}
+
+extern "C" fn cpu_is_there(_id: u64, _vcpu: c_uint) {
+    entries::find_registers();
 }
 
 extern "C" fn translated(_id: u64, block: *mut c_void) {
@@ -239,6 +265,7 @@ fn parse(arguments: &[String]) -> Option<Options> {
             "hits" => options.hits.push(point(value)?),
             "start" => options.starts.push(point(value)?),
             "stop" => options.stops.push(point(value)?),
+            "entries" => options.entries.push(number(value)?),
             "out" => options.out = Some(value.to_owned()),
             _ => return None,
         }
@@ -278,6 +305,6 @@ pub unsafe extern "C" fn qemu_plugin_install(
     if PLUGIN.set(plugin).is_err() {
         return 1;
     }
-    qemu::register(id, translated, done);
+    qemu::register(id, cpu_is_there, translated, done);
     0
 }

@@ -19,8 +19,10 @@ pub struct Artifacts {
     pub boards: BTreeMap<String, Board>,
     /// The bare-metal hosts and guests, as flat images, by the name of their program.
     pub guests: BTreeMap<String, PathBuf>,
-    /// The Linux hosts by their version, as `6.12`.
+    /// The Linux hosts by their version, as `6.12`; `6.12-boot` has an initramfs that switches off at once.
     pub linux: BTreeMap<String, LinuxHost>,
+    /// The plugin that counts instructions.
+    pub count_plugin: Option<PathBuf>,
 }
 
 /// A Linux host.

@@ -9,10 +9,12 @@ use thiserror::Error;
 pub const MIB: u64 = 1 << 20;
 
 /// Where RAM starts (QEMU, hw/arm/virt.c, VIRT_MEM).
-const RAM: PhysAddr = PhysAddr::new(0x4000_0000);
+pub(crate) const RAM: PhysAddr = PhysAddr::new(0x4000_0000);
 /// Where QEMU puts a `-kernel` image whose text offset is 0: one step of 2 MiB above its own boot code (hw/arm/boot.c,
 /// load_aarch64_image).
 const HYPERVISOR: PhysAddr = PhysAddr::new(0x4020_0000);
+/// Text offsets below this are raised by the step (hw/arm/boot.c, BOOTLOADER_MAX_SIZE).
+const BOOT_CODE: u64 = 4096;
 /// What is kept for the hypervisor's image and the tables that it builds behind it.
 const HYPERVISOR_MEMORY: u64 = 48 * MIB;
 /// Where the host's kernel goes when it fits below the device tree.
@@ -117,6 +119,16 @@ impl Layout {
             layout.initrd = Some(next);
         }
         Ok(layout)
+    }
+
+    /// Where QEMU loads a `-kernel` image of its own.
+    pub fn direct(header: ImageHeader) -> PhysAddr {
+        let base = if header.text_offset < BOOT_CODE {
+            HYPERVISOR
+        } else {
+            RAM
+        };
+        base.checked_add(header.text_offset).unwrap_or(base)
     }
 
     /// Everything, with its memory.

@@ -4,10 +4,11 @@
 //! and the guests' consoles inside it) come as [`Line`]s in order of arrival; the run ends in an [`Outcome`].
 //! QEMU never outlives the run: not its time-out, not a panic, not the death of the process.
 //!
-//! The tests are [`scenarios`]; `tests/qemu.rs` runs them on what was built ([`artifacts`]).
-//!
+//! The tests are [`scenarios`]; `tests/qemu.rs` runs them on what was built ([`artifacts`]). [`bench`] counts what
+//! Leasehold costs.
 
 pub mod artifacts;
+pub mod bench;
 mod error;
 mod image;
 mod layout;

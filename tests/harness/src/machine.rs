@@ -2,11 +2,12 @@
 
 use crate::error::Error;
 use crate::image::ImageHeader;
-use crate::layout::{Layout, MIB};
+use crate::layout::{Layout, MIB, RAM};
 use crate::process::{Process, dies_with_parent, output_to};
 use crate::run::{Parts, Run};
 use crate::streams::{self, Channel, Endpoint, Message, Sink};
 use leasehold_flash::stream::LogDecoder;
+use leasehold_memory_map::PhysAddr;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fs;
@@ -63,6 +64,7 @@ pub struct Machine {
     board: Option<Board>,
     kernel: Option<PathBuf>,
     initrd: Option<PathBuf>,
+    dtb: Option<PathBuf>,
     bootargs: String,
     el2_args: Vec<String>,
     cpu: String,
@@ -99,6 +101,7 @@ impl Machine {
             board: None,
             kernel: None,
             initrd: None,
+            dtb: None,
             bootargs: String::new(),
             el2_args: Vec::new(),
             cpu: "max,pauth-impdef=on".to_owned(),
@@ -125,6 +128,12 @@ impl Machine {
     /// The host's initrd.
     pub fn initrd(mut self, path: impl Into<PathBuf>) -> Machine {
         self.initrd = Some(path.into());
+        self
+    }
+
+    /// A device tree for a kernel alone, instead of QEMU's. QEMU writes memory, `/chosen` and `/psci` into it.
+    pub fn dtb(mut self, path: impl Into<PathBuf>) -> Machine {
+        self.dtb = Some(path.into());
         self
     }
 
@@ -217,6 +226,24 @@ impl Machine {
     /// The folder for the streams.
     pub fn folder(&self) -> &Path {
         &self.dir
+    }
+
+    /// How much RAM, in bytes.
+    pub fn memory_size(&self) -> u64 {
+        self.memory
+    }
+
+    /// The address of the host's first instruction; of RAM's start where it has no kernel.
+    ///
+    /// # Errors
+    /// As for [`Machine::arguments`].
+    pub fn host_entry(&self) -> Result<PhysAddr, Error> {
+        let kernel = self.kernel.as_deref().map(read_header).transpose()?;
+        let entry = match &self.board {
+            Some(_) => self.layout()?.kernel,
+            None => kernel.map(Layout::direct),
+        };
+        Ok(entry.unwrap_or(RAM))
     }
 
     /// Starts QEMU.
@@ -369,9 +396,7 @@ impl Machine {
         if !self.el2_args.is_empty() {
             args.add("-append", self.el2_args.join(" "));
         }
-        let kernel = self.kernel.as_deref().map(read_header).transpose()?;
-        let initrd = self.initrd.as_deref().map(length).transpose()?;
-        let layout = Layout::plan(self.memory, kernel, initrd)?;
+        let layout = self.layout()?;
         if let (Some(path), Some(at)) = (&self.kernel, layout.kernel) {
             let bootargs = escape(&self.bootargs);
             args.device(
@@ -386,6 +411,13 @@ impl Machine {
         Ok(())
     }
 
+    /// Where Leasehold's host and its initrd lie.
+    fn layout(&self) -> Result<Layout, Error> {
+        let kernel = self.kernel.as_deref().map(read_header).transpose()?;
+        let initrd = self.initrd.as_deref().map(length).transpose()?;
+        Ok(Layout::plan(self.memory, kernel, initrd)?)
+    }
+
     fn bare_payloads(&self, args: &mut Arguments) -> Result<(), Error> {
         if let Some(kernel) = &self.kernel {
             read_header(kernel)?;
@@ -394,6 +426,9 @@ impl Machine {
         if let Some(initrd) = &self.initrd {
             length(initrd)?;
             args.path("-initrd", initrd);
+        }
+        if let Some(dtb) = &self.dtb {
+            args.path("-dtb", dtb);
         }
         if !self.bootargs.is_empty() {
             args.add("-append", &self.bootargs);

@@ -6,6 +6,7 @@ use crate::setup::kernel::Kernel;
 use crate::setup::toolchain::Toolchain;
 use crate::{build, ui};
 use anyhow::Result;
+use leasehold_tests::artifacts::LinuxHost;
 use leasehold_tests::scenarios;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,16 @@ mount -t devtmpfs dev /dev
 uname -r
 insmod /leasehold.ko
 leasectl $(echo "${leasectl:-demo}" | tr ',' ' ')
+poweroff -f
+"#;
+
+/// What a host does whose boot is measured: it comes to user space, and switches off.
+const BOOT_INIT: &str = r#"#!/bin/sh
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+uname -r
 poweroff -f
 "#;
 
@@ -106,5 +117,20 @@ pub(crate) fn linux_initramfs(toolchain: &Toolchain, kernel: &Kernel) -> Result<
             file("bin/leasectl", 0o755, linux::leasectl()?),
             file("guest.bin", 0o644, build::guest(toolchain, "guest")?.image),
         ],
+    })
+}
+
+/// A Linux host that comes to user space and switches off, and has nothing of ours.
+pub(crate) fn linux_boot(kernel: &Kernel) -> Result<LinuxHost> {
+    let release = kernel.release.clone().unwrap_or_default();
+    let initrd = linux::initramfs(&Parts {
+        name: format!("boot-{release}"),
+        init: BOOT_INIT.to_owned(),
+        files: Vec::new(),
+    })?;
+    Ok(LinuxHost {
+        release,
+        kernel: kernel.image.clone(),
+        initrd,
     })
 }

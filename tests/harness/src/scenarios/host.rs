@@ -3,7 +3,7 @@
 use super::{Context, Needs, Scenario, Verdict, steps};
 
 /// The test host's scenarios that need Leasehold.
-const TESTHOST: [&str; 10] = [
+const TESTHOST: [&str; 9] = [
     "warm-tlb",
     "bad-lend",
     "deputy",
@@ -12,7 +12,6 @@ const TESTHOST: [&str; 10] = [
     "smp",
     "conserve",
     "fault-classes",
-    "bench",
     "tenants",
 ];
 

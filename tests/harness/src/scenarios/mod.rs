@@ -3,6 +3,7 @@
 //! A new file gives its scenarios to [`all`]. A scenario is good when it returns; it fails by an error or a panic.
 
 mod bad_input;
+mod bench;
 mod host;
 mod linux;
 mod machine;
@@ -78,6 +79,7 @@ pub fn all() -> Vec<Scenario> {
         options::scenarios(),
         host::scenarios(),
         linux::scenarios(),
+        bench::scenarios(),
     ]
     .into_iter()
     .flatten()

@@ -13,6 +13,7 @@ use leasehold_guests::ffa;
 use leasehold_guests::host::Host;
 use leasehold_guests::lender::Guest;
 use leasehold_guests::pages::{Block, PAGE};
+use leasehold_guests::tree::RAM_BASE;
 use leasehold_guests::{line, vm};
 
 /// How often the null call is made.
@@ -20,7 +21,7 @@ const NULLS: u64 = 1000;
 
 /// Does `$work` between the marks `$n`, and says what they are.
 macro_rules! mark {
-    ($n:literal, $name:literal, $times:expr, $work:expr) => {{
+    ($n:literal, $name:expr, $times:expr, $work:expr) => {{
         // SAFETY: hints that mean nothing to a CPU.
         unsafe { asm!("hint #{}", const 0x60 + 2 * $n, options(nostack)) };
         let result = $work;
@@ -31,11 +32,14 @@ macro_rules! mark {
     }};
 }
 
+/// What needs no fault: calls, leases, a guest.
 pub fn run(host: &mut Host) {
     host.translate();
     mark!(0, "hypercall.null", NULLS, null_calls());
     leases(host);
-    faults(host);
+    for (name, pages) in [("4k", 1), ("2m", 512), ("64m", 32 * 512)] {
+        contents(host, name, pages);
+    }
     guest(host);
 }
 
@@ -96,30 +100,29 @@ fn leases(host: &mut Host) {
     );
 }
 
-/// The delivery of a fault, by the mechanisms that the board's policy has for EL0 and for EL1.
-fn faults(host: &mut Host) {
-    let page = host.pages.take(1);
+/// What is done to the contents of lent memory: zeroed when it is mapped for its borrower, and again when that is gone.
+fn contents(host: &mut Host, name: &str, pages: u64) {
     let mail = host.mail();
-    let lent = vm::create().and_then(|id| mail.lend(id, &[(page.base(), 1)]).map(|handle| (id, handle)));
+    let block = if pages < 512 {
+        host.pages.take(pages)
+    } else {
+        host.pages.take_blocks(pages / 512)
+    };
+    let lent = vm::create().and_then(|id| {
+        mail.lend(id, &[(block.base(), pages as u32)])
+            .map(|handle| (id, handle))
+    });
     let Some((id, handle)) = host.report.value("lend", lent) else {
         return;
     };
-    let program = host.program();
-    let user = host.user(page.base());
-    // Once before, so that what is made at the first time is there.
-    let _ = (program.load(user + 8), probe::read(page.base() + 8, Width::Double));
-    // SAFETY: a load writes nothing.
-    let el0 = mark!(1, "fault.external-abort", 1, unsafe {
-        program.run(Stub::Load, user, 0)
-    });
-    let el1 = mark!(2, "fault.alignment-abort", 1, probe::read(page.base(), Width::Double));
+    let mapped = mark!(4, format_args!("map.{name}"), 1, vm::map(id, handle, RAM_BASE));
+    let gone = mark!(5, format_args!("unmap.{name}"), 1, vm::destroy(id));
+    let back = ffa::reclaim(handle);
     host.report.step(
-        "faults",
-        el0.is_err() && el1.is_err(),
-        format_args!("{el0:x?} {el1:x?}"),
+        "contents",
+        mapped.and(gone).and(back).is_ok(),
+        format_args!("{mapped:?} {gone:?} {back:?}"),
     );
-    let back = ffa::reclaim(handle).and_then(|()| vm::destroy(id));
-    host.report.value("reclaim", back);
 }
 
 /// One run of a guest, from its wait to its next.
@@ -143,4 +146,29 @@ fn guest(host: &mut Host) {
         clean.is_none(),
         format_args!("{} KiB: {clean:x?}", memory.bytes() / PAGE * 4),
     );
+}
+
+/// The delivery of a fault, to EL1 for a touch by EL0, and for one by EL1, by whatever mechanism is first in the policy.
+pub fn faults(host: &mut Host) {
+    host.translate();
+    let page = host.pages.take(1);
+    let mail = host.mail();
+    let lent = vm::create().and_then(|id| mail.lend(id, &[(page.base(), 1)]).map(|handle| (id, handle)));
+    let Some((id, handle)) = host.report.value("lend", lent) else {
+        return;
+    };
+    let program = host.program();
+    let user = host.user(page.base());
+    // Once before, so that what is made at the first time is there.
+    let _ = (program.load(user + 8), probe::read(page.base() + 8, Width::Double));
+    // SAFETY: a load writes nothing.
+    let el0 = mark!(1, "fault.el0", 1, unsafe { program.run(Stub::Load, user, 0) });
+    let el1 = mark!(2, "fault.el1", 1, probe::read(page.base(), Width::Double));
+    host.report.step(
+        "faults",
+        el0.is_err() && el1.is_err(),
+        format_args!("{el0:x?} {el1:x?}"),
+    );
+    let back = ffa::reclaim(handle).and_then(|()| vm::destroy(id));
+    host.report.value("reclaim", back);
 }

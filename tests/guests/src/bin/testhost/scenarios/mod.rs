@@ -6,6 +6,7 @@ mod calls;
 mod conserve;
 mod deputy;
 mod fault_classes;
+mod given;
 mod parties;
 mod selftest;
 mod smp;
@@ -21,7 +22,7 @@ entry!(main);
 type Run = fn(&mut Host);
 
 /// Each scenario's name. All but `selftest` need Leasehold below.
-const ALL: [(&str, Run); 11] = [
+const ALL: [(&str, Run); 13] = [
     ("selftest", selftest::run),
     ("warm-tlb", warm_tlb::run),
     ("bad-lend", bad_lend::run),
@@ -32,6 +33,8 @@ const ALL: [(&str, Run); 11] = [
     ("conserve", conserve::run),
     ("fault-classes", fault_classes::run),
     ("bench", bench::run),
+    ("bench-faults", bench::faults),
+    ("given", given::run),
     ("tenants", tenants::run),
 ];
 
