@@ -24,13 +24,14 @@ pub const DEMO: [&str; 17] = [
 ];
 
 /// The steps of `leasectl kill-test`.
-const KILL_TEST: [&str; 8] = [
+const KILL_TEST: [&str; 9] = [
     "kill.create",
     "kill.lend",
     "kill.load",
     "kill.run",
     "kill.reclaim",
     "kill.vms",
+    "kill.again",
     "kill.memory",
     "kill.log",
 ];
