@@ -36,6 +36,22 @@ const KILL_TEST: [&str; 9] = [
     "kill.log",
 ];
 
+/// The steps of `leasectl driver-test`.
+const DRIVER_TEST: [&str; 12] = [
+    "refuse.command",
+    "refuse.state",
+    "refuse.late",
+    "refuse.range",
+    "refuse.memory",
+    "refuse.twice",
+    "refuse.limit",
+    "refuse.load",
+    "refuse.unload",
+    "memfd",
+    "close",
+    "destroy.running",
+];
+
 /// The hosts that are tried.
 const VERSIONS: [&str; 3] = ["6.1", "6.12", "7.3"];
 
@@ -50,5 +66,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         steps(&context.linux("6.12", &["kill-test"])?, &KILL_TEST)?;
         Ok(())
     });
-    demo.into_iter().chain([kill]).collect()
+    let driver = Scenario::new("linux-6.12/driver-test", Needs::Linux, |context| {
+        steps(&context.linux("6.12", &["driver-test"])?, &DRIVER_TEST)?;
+        Ok(())
+    });
+    demo.into_iter().chain([kill, driver]).collect()
 }

@@ -6,6 +6,7 @@ mod builds;
 mod host;
 mod linux;
 mod machine;
+mod machines;
 mod sabotage;
 
 pub use host::DEMO as HOST_DEMO;
@@ -76,6 +77,7 @@ pub fn all() -> Vec<Scenario> {
         machine::scenarios(),
         host::scenarios(),
         builds::scenarios(),
+        machines::scenarios(),
         sabotage::scenarios(),
         linux::scenarios(),
     ]
