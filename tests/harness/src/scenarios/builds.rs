@@ -23,7 +23,10 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     });
     let bad = BAD.map(|build| {
         Scenario::new(format!("demo/{build}"), Needs::Board, move |context| {
-            sabotage::noticed(&context.demo_on(build)?, &["zero ok", "reclaimed range reads zero", "all clean"])
+            sabotage::noticed(
+                &context.demo_on(build)?,
+                &["zero ok", "reclaimed range reads zero", "all clean"],
+            )
         })
     });
     let all = Scenario::new("demo/every-build", Needs::Board, every_build);

@@ -31,9 +31,7 @@ pub const DEMO: [&str; 10] = [
 ];
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    let mut all = vec![
-        Scenario::new("testhost/selftest", Needs::Board, selftest),
-    ];
+    let mut all = vec![Scenario::new("testhost/selftest", Needs::Board, selftest)];
     all.extend(TESTHOST.map(|name| {
         Scenario::new(format!("testhost/{name}"), Needs::Board, move |context| {
             steps(&context.testhost(name)?, &["leasehold is there"])?;

@@ -52,6 +52,9 @@ const DRIVER_TEST: [&str; 12] = [
     "destroy.running",
 ];
 
+/// The host that is tried in most ways.
+pub const VERSION: &str = "6.12";
+
 /// The hosts that are tried.
 const VERSIONS: [&str; 3] = ["6.1", "6.12", "7.3"];
 

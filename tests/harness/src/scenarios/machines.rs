@@ -12,7 +12,12 @@ const A53: &str = "cortex-a53";
 const A72: &str = "cortex-a72";
 
 /// Where the bare-metal host does the main job.
-const DEMO: [Kind; 4] = [(Gic::V2, MAX, 1), (Gic::V3, A53, 8), (Gic::V2, A72, 2), (Gic::V3, MAX, 8)];
+const DEMO: [Kind; 4] = [
+    (Gic::V2, MAX, 1),
+    (Gic::V3, A53, 8),
+    (Gic::V2, A72, 2),
+    (Gic::V3, MAX, 8),
+];
 
 /// Where the test host's scenarios run.
 const TESTHOST: [(&str, Kind); 11] = [
@@ -47,10 +52,14 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         )
     });
     let kind = (Gic::V2, A72, 2);
-    let linux = Scenario::new(format!("linux-6.12/demo/{}", name(kind)), Needs::Linux, move |context| {
-        steps(&on(context.linux("6.12", &["demo"])?, kind), &LINUX_DEMO)?;
-        Ok(())
-    });
+    let linux = Scenario::new(
+        format!("linux-6.12/demo/{}", name(kind)),
+        Needs::Linux,
+        move |context| {
+            steps(&on(context.linux("6.12", &["demo"])?, kind), &LINUX_DEMO)?;
+            Ok(())
+        },
+    );
     demo.into_iter().chain(testhost).chain([linux]).collect()
 }
 

@@ -7,6 +7,7 @@ mod host;
 mod linux;
 mod machine;
 mod machines;
+mod policies;
 mod sabotage;
 
 pub use host::DEMO as HOST_DEMO;
@@ -80,6 +81,7 @@ pub fn all() -> Vec<Scenario> {
         machines::scenarios(),
         sabotage::scenarios(),
         linux::scenarios(),
+        policies::scenarios(),
     ]
     .into_iter()
     .flatten()

@@ -29,7 +29,12 @@ pub(super) fn noticed(machine: &Machine, expected: &[&str]) -> Verdict {
     let outcome = machine.start()?.finish(LIMIT);
     let steps = outcome.steps();
     if !outcome.end.is_success() || steps.done.is_none() {
-        return Err(format!("the host did not come to its end: {}\n{}", outcome.end, outcome.report()).into());
+        return Err(format!(
+            "the host did not come to its end: {}\n{}",
+            outcome.end,
+            outcome.report()
+        )
+        .into());
     }
     let failed = |name: &&&str| steps.steps.iter().any(|step| !step.ok && step.name == **name);
     let unnoticed: Vec<_> = expected.iter().filter(|name| !failed(name)).copied().collect();
@@ -37,5 +42,9 @@ pub(super) fn noticed(machine: &Machine, expected: &[&str]) -> Verdict {
         return Ok(());
     }
     let unnoticed = unnoticed.join(", ");
-    Err(format!("what was left out was not noticed by: {unnoticed}\n{}", outcome.report()).into())
+    Err(format!(
+        "what was left out was not noticed by: {unnoticed}\n{}",
+        outcome.report()
+    )
+    .into())
 }

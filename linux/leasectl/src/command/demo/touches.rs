@@ -51,6 +51,8 @@ impl Demo {
             let pointer = self.memory.at(page * PAGE + WITHIN, 1);
             let address = pointer.as_ptr().addr();
             let outcome = touch(pointer, access)?;
+            // At once: a touch that is tried again and again leaves more records than are kept.
+            self.take_faults()?;
             self.touches.push(Touch {
                 address,
                 page: self.physical[page],
@@ -69,7 +71,7 @@ impl Demo {
 
     /// Takes the fault records that are there.
     pub(super) fn take_faults(&mut self) -> Result<()> {
-        self.faults.lost = self
+        self.faults.lost += self
             .device
             .faults(&mut self.faults.records)
             .context("cannot take the fault records")?;
