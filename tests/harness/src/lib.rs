@@ -9,6 +9,7 @@
 
 pub mod artifacts;
 mod error;
+pub mod gdb;
 mod image;
 mod layout;
 mod machine;
@@ -19,6 +20,7 @@ pub mod scenarios;
 mod steps;
 mod streams;
 mod text;
+pub mod walker;
 
 pub use error::Error;
 pub use image::ImageHeader;

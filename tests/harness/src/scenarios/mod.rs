@@ -7,6 +7,7 @@ mod host;
 mod linux;
 mod machine;
 mod machines;
+mod maps;
 mod policies;
 mod sabotage;
 
@@ -82,6 +83,7 @@ pub fn all() -> Vec<Scenario> {
         sabotage::scenarios(),
         linux::scenarios(),
         policies::scenarios(),
+        maps::scenarios(),
     ]
     .into_iter()
     .flatten()
