@@ -110,7 +110,9 @@ pub struct Leaf {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Map {
     /// By output address.
-    pub leaves: BTreeSet<Leaf>,
+    pub leaves: Vec<Leaf>,
+    /// Output ranges, as few as can be, by address.
+    pub ranges: Vec<(u64, u64)>,
     /// The pages that are tables.
     pub tables: BTreeSet<u64>,
 }
@@ -133,7 +135,21 @@ impl Map {
                 entries.min(512) as usize,
             )?;
         }
-        Ok(map)
+        Ok(map.sorted())
+    }
+
+    /// Puts the leaves in order, and joins them.
+    fn sorted(mut self) -> Map {
+        self.leaves.sort_unstable();
+        self.ranges.clear();
+        for leaf in &self.leaves {
+            let end = leaf.output + leaf.length;
+            match self.ranges.last_mut() {
+                Some(last) if last.1 >= leaf.output => last.1 = last.1.max(end),
+                _ => self.ranges.push((leaf.output, end)),
+            }
+        }
+        self
     }
 
     fn table(
@@ -157,7 +173,7 @@ impl Map {
                     let length = 1 << shift(level);
                     let output = value & ADDRESS & !(length - 1);
                     let entry = at;
-                    self.leaves.insert(Leaf {
+                    self.leaves.push(Leaf {
                         output,
                         length,
                         input,
@@ -170,36 +186,21 @@ impl Map {
         Ok(())
     }
 
-    /// The first leaf that reaches any of `start..end`.
+    /// A leaf that reaches any of `start..end`.
     #[must_use]
     pub fn reaches(&self, start: u64, end: u64) -> Option<Leaf> {
-        self.leaves
-            .iter()
-            .find(|leaf| leaf.output < end && start < leaf.output + leaf.length)
+        let into = |from: u64, to: u64| from < end && start < to;
+        self.ranges.iter().find(|range| into(range.0, range.1))?;
+        let mut leaves = self.leaves.iter();
+        leaves
+            .find(|leaf| into(leaf.output, leaf.output + leaf.length))
             .copied()
     }
 
-    /// The first leaf that reaches what a leaf of `other` reaches too.
+    /// A leaf that reaches what a leaf of `other` reaches too.
     #[must_use]
     pub fn shares(&self, other: &Map) -> Option<Leaf> {
-        other
-            .leaves
-            .iter()
-            .find_map(|leaf| self.reaches(leaf.output, leaf.output + leaf.length))
-    }
-
-    /// Output ranges, as few as can be.
-    #[must_use]
-    pub fn ranges(&self) -> Vec<(u64, u64)> {
-        let mut ranges: Vec<(u64, u64)> = Vec::new();
-        for leaf in &self.leaves {
-            let end = leaf.output + leaf.length;
-            match ranges.last_mut() {
-                Some(last) if last.1 >= leaf.output => last.1 = last.1.max(end),
-                _ => ranges.push((leaf.output, end)),
-            }
-        }
-        ranges
+        other.ranges.iter().find_map(|range| self.reaches(range.0, range.1))
     }
 }
 
@@ -208,9 +209,11 @@ impl Map {
 pub struct Streams {
     /// The stage-2 roots that some stream is on.
     pub roots: BTreeSet<Root>,
-    /// How many streams are on one, and how many are refused.
+    /// How many streams are on one.
     pub translated: u64,
-    /// See `translated`.
+    /// Where their entries are, which streams may share.
+    pub entries: BTreeSet<u64>,
+    /// How many streams are refused.
     pub refused: u64,
     /// The streams whose accesses are not looked at, or go through a stage 1 that the hypervisor does not own.
     pub loose: Vec<u64>,
@@ -252,15 +255,16 @@ impl Streams {
 
     /// 5.2: V, and Config: bit 2 lets accesses through, bit 1 by stage 2, bit 0 by stage 1.
     fn stream(&mut self, memory: &mut impl Physical, stream: u64, at: u64) -> Result<(), WalkError> {
-        let mut ste = [0; 4];
-        for (number, word) in ste.iter_mut().enumerate() {
-            *word = self.read(memory, at + 8 * number as u64)?;
-        }
+        let page = at & !(PAGE - 1);
+        self.tables.insert(page);
+        let words = memory.page(page)?;
+        let ste = words.as_chunks::<8>().0[(at - page) as usize / 64];
         match (ste[0] & 1, ste[0] >> 1 & 7) {
             (0, _) | (1, 0b000..=0b011) => self.refused += 1,
             (1, 0b110) => {
                 self.roots.insert(Root::of_ste(&ste)?);
                 self.translated += 1;
+                self.entries.insert(at);
             }
             _ => self.loose.push(stream),
         }

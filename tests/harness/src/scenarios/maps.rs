@@ -3,7 +3,7 @@
 use super::{Context, HOST_DEMO, Needs, Scenario, Verdict};
 use crate::gdb::Gdb;
 use crate::report::Source;
-use crate::walker::{Map, PAGE, Physical, Root, Streams};
+use crate::walker::{Leaf, Map, PAGE, Physical, Root, Streams};
 use object::{Object, ObjectSegment};
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -70,7 +70,7 @@ fn walk(context: &Context<'_>, cpu: &str) -> Verdict {
         lent.host.leaves.iter().map(|leaf| leaf.length / PAGE).sum::<u64>() + LENT,
     )?;
     // Off is as far as it comes: QEMU keeps it to be looked at.
-    run.wait_for_on(Source::Host, "LH-DONE ", SOON)?;
+    run.wait_for_on(Source::El2, "host: system off", SOON)?;
     run.kill().steps().check(&HOST_DEMO)?;
     Ok(())
 }
@@ -97,7 +97,7 @@ fn pages(map: &Map, wanted: u64) -> Result<()> {
     if count == wanted {
         return Ok(());
     }
-    Err(format!("{count} pages, not {wanted}: {:x?}", map.ranges()).into())
+    Err(format!("{count} pages, not {wanted}: {:x?}", map.ranges).into())
 }
 
 /// A machine that is looked at while it is stopped.
@@ -152,30 +152,23 @@ impl Seen {
             return Err("the SMMU is off".into());
         }
         let streams = Streams::walk(self, base, config)?;
-        let mut roots = BTreeMap::new();
-        for cpu in 0..CPUS {
-            let vttbr = self.gdb.register(cpu, "VTTBR_EL2")?;
-            let root = Root::of_cpu(vttbr, self.gdb.register(cpu, "VTCR_EL2")?)?;
-            if self.gdb.register(cpu, "HCR_EL2")? & 1 == 0 {
-                return Err(format!("CPU {cpu} has no stage 2").into());
-            }
-            roots.entry(root).or_insert_with(Vec::new).push(cpu);
+        let [device_root] = streams.roots.iter().copied().collect::<Vec<_>>()[..] else {
+            return Err(format!("streams are on other than one map: {:x?}", streams.roots).into());
+        };
+        let devices = Map::walk(self, device_root)?;
+        let (mut hosts, mut guests) = (Vec::new(), Vec::new());
+        for root in self.cpu_roots()? {
+            let map = Map::walk(self, root)?;
+            // Devices are the host's: who reaches just what they reach is the host.
+            let side = if map.ranges == devices.ranges {
+                &mut hosts
+            } else {
+                &mut guests
+            };
+            side.push(map);
         }
-        let (device_root, others) = (streams.roots.first().copied(), streams.roots.len());
-        let devices = Map::walk(
-            self,
-            device_root
-                .filter(|_| others == 1)
-                .ok_or("streams are on several maps, or none")?,
-        )?;
-        let mut maps = Vec::new();
-        for root in roots.keys() {
-            maps.push(Map::walk(self, *root)?);
-        }
-        // Devices are the host's: whoever reaches what they reach is the host.
-        let (mut hosts, mut guests): (Vec<_>, Vec<_>) =
-            maps.into_iter().partition(|map| map.shares(&devices).is_some());
-        let (host, guest) = (hosts.pop().ok_or("no CPU is on the host's tables")?, guests.pop());
+        let (host, guest) = (hosts.pop(), guests.pop());
+        let host = host.ok_or("no CPU reaches just what devices reach")?;
         if !hosts.is_empty() || !guests.is_empty() {
             return Err("more maps than a host and a guest have".into());
         }
@@ -189,54 +182,63 @@ impl Seen {
         })
     }
 
-    /// A test of this test: with one entry that leads where it must not, each of the maps is found out.
+    /// What the CPUs' tables begin with, each once.
+    fn cpu_roots(&mut self) -> Result<BTreeSet<Root>> {
+        let mut roots = BTreeSet::new();
+        for cpu in 0..CPUS {
+            let table = self.gdb.register(cpu, "VTTBR_EL2")?;
+            roots.insert(Root::of_cpu(table, self.gdb.register(cpu, "VTCR_EL2")?)?);
+            // HCR_EL2.VM.
+            if self.gdb.register(cpu, "HCR_EL2")? & 1 == 0 {
+                return Err(format!("CPU {cpu} has no stage 2").into());
+            }
+        }
+        Ok(roots)
+    }
+
+    /// A test of this test: with one entry that leads where it must not, it is found out.
     fn notices(&mut self, good: &Maps, kept: &[(u64, u64)]) -> Result<()> {
         let guest = good.guest.as_ref().ok_or("no guest")?;
-        let entry = |map: &Map| {
+        let page = |map: &Map| {
             map.leaves
                 .iter()
                 .rfind(|leaf| leaf.length == PAGE)
-                .map(|leaf| leaf.entry)
+                .copied()
+                .ok_or("no page")
         };
-        let targets = kept.iter().map(|range| range.0).chain(guest.tables.first().copied());
-        let mut tried = 0;
-        for target in targets.collect::<Vec<_>>() {
-            for map in [&good.host, guest] {
-                self.corrupt(entry(map).ok_or("no page")?, target, kept)?;
-                tried += 1;
-            }
+        let (own, lent) = (page(&good.host)?, page(guest)?);
+        let table = *guest.tables.first().ok_or("no table")?;
+        for target in kept.iter().map(|range| range.0).chain([table]) {
+            self.notices_one((own.entry, to(own, target)), "the host reaches EL2's", kept)?;
+            self.notices_one((lent.entry, to(lent, target)), "the guest reaches EL2's", kept)?;
         }
-        let lent = guest.leaves.first().ok_or("nothing is lent")?.output;
-        self.corrupt(entry(&good.host).ok_or("no page")?, lent, kept)?;
-        let own = good
-            .host
-            .leaves
-            .iter()
-            .rfind(|leaf| leaf.length == PAGE)
-            .ok_or("no page")?
-            .output;
-        self.corrupt(entry(guest).ok_or("no page")?, own, kept)?;
-        if tried < 6 {
-            return Err(format!("only {tried} entries were made bad").into());
-        }
-        Ok(())
+        self.notices_one((own.entry, to(own, lent.output)), "both reach", kept)?;
+        self.notices_one((lent.entry, to(lent, own.output)), "both reach", kept)?;
+        let stream = *good.streams.entries.first().ok_or("no stream")?;
+        // V, and Config 0b100: past the SMMU.
+        self.notices_one((stream, (!0, 0b1001)), "streams that nothing contains", kept)
     }
 
-    /// Fails unless the entry at `at`, made a page at `target`, is noticed.
-    fn corrupt(&mut self, at: u64, target: u64, kept: &[(u64, u64)]) -> Result<()> {
+    /// Fails unless it is found out, with this word, when the entry there loses and gets some bits.
+    fn notices_one(&mut self, (at, (lost, got)): (u64, (u64, u64)), word: &str, kept: &[(u64, u64)]) -> Result<()> {
         let page = at & !(PAGE - 1);
         let before = self.page(page)?;
         let mut after = before;
-        let word = &mut after[(at - page) as usize / 8];
-        *word = *word & !0x0000_ffff_ffff_f000 | target;
+        let entry = &mut after[(at - page) as usize / 8];
+        *entry = *entry & !lost | got;
         self.pages.insert(page, after);
-        let noticed = self.maps().and_then(|maps| maps.check(kept)).is_err();
+        let found = self.maps().and_then(|maps| maps.check(kept));
         self.pages.insert(page, before);
-        if noticed {
-            return Ok(());
+        match found {
+            Err(error) if error.to_string().contains(word) => Ok(()),
+            other => Err(format!("an entry at {at:#x} with {got:#x} in it is not told as {word:?}: {other:?}").into()),
         }
-        Err(format!("nobody notices that the entry at {at:#x} leads to {target:#x}").into())
     }
+}
+
+/// The bits that an entry loses and gets to lead to `target`.
+fn to(leaf: Leaf, target: u64) -> (u64, u64) {
+    (leaf.output, target)
 }
 
 /// What the tables come to.
@@ -250,7 +252,7 @@ struct Maps {
 }
 
 impl Maps {
-    /// Nobody reaches what is EL2's, nobody reaches what is another's, and devices reach what the host does.
+    /// Nobody reaches what is EL2's, nobody reaches what is another's.
     fn check(&self, kept: &[(u64, u64)]) -> Result<()> {
         if !self.streams.loose.is_empty() || self.streams.translated == 0 {
             return Err(format!("streams that nothing contains: {:x?}", self.streams.loose).into());
@@ -269,14 +271,12 @@ impl Maps {
                 }
             }
         }
-        if self.host.ranges() != self.devices.ranges() {
-            return Err("devices reach other memory than the host".into());
+        if let Some(leaf) = self.guest.as_ref().and_then(|guest| guest.shares(&self.host)) {
+            return Err(format!("the host and the guest: both reach {leaf:x?}").into());
         }
-        let moved = self.host.leaves.iter().find(|leaf| leaf.input != leaf.output);
-        let shared = self.guest.as_ref().and_then(|guest| guest.shares(&self.host));
-        match moved.or(shared.as_ref()) {
+        match self.host.leaves.iter().find(|leaf| leaf.input != leaf.output) {
             None => Ok(()),
-            Some(leaf) => Err(format!("not the host's alone, or not where it should be: {leaf:x?}").into()),
+            Some(leaf) => Err(format!("the host's memory is not where it should be: {leaf:x?}").into()),
         }
     }
 
