@@ -72,7 +72,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 }
 
 /// What a step saw.
-fn seen<'o>(outcome: &'o Outcome, step: &str) -> Result<String, String> {
+fn seen(outcome: &Outcome, step: &str) -> Result<String, String> {
     let steps = outcome.steps().steps;
     let step = steps.into_iter().find(|it| it.name == step).filter(|it| it.ok);
     step.map(|step| step.seen)
