@@ -4,7 +4,7 @@ use crate::elf::{self, Section};
 use crate::setup::toolchain::{self, BARE_TARGET, Toolchain};
 use crate::{process, ui, workspace};
 use anyhow::{Context, Result};
-use cargo_metadata::{Artifact, Message};
+use cargo_metadata::{Artifact, Message, MetadataCommand};
 use std::fs;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -81,6 +81,24 @@ pub fn board(toolchain: &Toolchain, name: &str, profile: Profile, features: &[&s
     // Variants of a board are kept apart, so that a test's is not taken for the plain one.
     let variant: String = features.iter().map(|feature| format!("+{feature}")).collect();
     image(cargo, &package, &format!("{package}{variant}-{}", profile.name()))
+}
+
+/// The features that the package `leasehold-NAME` has.
+///
+/// # Errors
+/// When cargo does not know the workspace, or there is no such board.
+pub fn features(name: &str) -> Result<Vec<String>> {
+    let metadata = MetadataCommand::new()
+        .no_deps()
+        .current_dir(workspace::root())
+        .exec()
+        .context("cargo metadata failed")?;
+    let package = metadata
+        .packages
+        .into_iter()
+        .find(|package| *package.name == format!("leasehold-{name}"));
+    let package = package.with_context(|| format!("there is no board {name}"))?;
+    Ok(package.features.into_keys().collect())
 }
 
 /// Builds a program of the package `leasehold-guests`.

@@ -15,6 +15,8 @@ use leasehold_tests::bench::BOOT_HOST;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
+/// The board that the scenarios run.
+const BOARD: &str = "qemu-virt";
 /// The bare-metal programs that the scenarios run.
 const GUESTS: [&str; 4] = ["demo", "guest", "testhost", "testguest"];
 
@@ -105,16 +107,12 @@ fn artifacts(quick: bool) -> Result<Artifacts> {
         qemu: qemu::get()?.program,
         ..Artifacts::default()
     };
-    for (name, profile) in [("release", Profile::Release), ("dev", Profile::Dev)] {
-        ui::step("Building", format_args!("Leasehold for qemu-virt, {name}"));
-        let image = build::board(&toolchain, "qemu-virt", profile, &[])?;
-        artifacts.boards.insert(
-            name.to_owned(),
-            Board {
-                elf: image.elf,
-                image: image.image,
-            },
-        );
+    for (name, profile, features) in board_builds()? {
+        ui::step("Building", format_args!("Leasehold for {BOARD}, {name}"));
+        let features: Vec<&str> = features.iter().map(String::as_str).collect();
+        let image = build::board(&toolchain, BOARD, profile, &features)?;
+        let (elf, image) = (image.elf, image.image);
+        artifacts.boards.insert(name, Board { elf, image });
     }
     ui::step("Building", "the bare-metal hosts and guests");
     for program in GUESTS {
@@ -140,4 +138,17 @@ fn artifacts(quick: bool) -> Result<Artifacts> {
         }
     }
     Ok(artifacts)
+}
+
+/// Every way in which the board is built: its name, the profile, and the features. Each feature is switched on by itself.
+fn board_builds() -> Result<Vec<(String, Profile, Vec<String>)>> {
+    let mut builds = Vec::new();
+    for (profile, end) in [(Profile::Release, ""), (Profile::Dev, "-dev")] {
+        let plain = if end.is_empty() { "release" } else { "dev" };
+        builds.push((plain.to_owned(), profile, Vec::new()));
+        for feature in build::features(BOARD)? {
+            builds.push((format!("{feature}{end}"), profile, vec![feature]));
+        }
+    }
+    Ok(builds)
 }

@@ -15,7 +15,8 @@ pub const VARIABLE: &str = "LEASEHOLD_ARTIFACTS";
 pub struct Artifacts {
     /// QEMU.
     pub qemu: PathBuf,
-    /// The board's images by how they were built: `release`, `dev`, or a feature's name.
+    /// The board's images by how they were built: `release` or `dev`, or a feature's name, with `-dev` behind it where it
+    /// was not optimised.
     pub boards: BTreeMap<String, Board>,
     /// The bare-metal hosts and guests, as flat images, by the name of their program.
     pub guests: BTreeMap<String, PathBuf>,

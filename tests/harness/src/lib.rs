@@ -10,6 +10,7 @@
 pub mod artifacts;
 pub mod bench;
 mod error;
+pub mod gdb;
 mod image;
 mod layout;
 mod machine;
@@ -21,6 +22,7 @@ pub mod scenarios;
 mod steps;
 mod streams;
 mod text;
+pub mod walker;
 
 pub use error::Error;
 pub use image::ImageHeader;

@@ -30,11 +30,7 @@ pub const DEMO: [&str; 10] = [
 ];
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    let mut all = vec![
-        Scenario::new("testhost/selftest", Needs::Board, selftest),
-        Scenario::new("demo/release", Needs::Board, |context| demo(context, "release")),
-        Scenario::new("demo/dev", Needs::Board, |context| demo(context, "dev")),
-    ];
+    let mut all = vec![Scenario::new("testhost/selftest", Needs::Board, selftest)];
     all.extend(TESTHOST.map(|name| {
         Scenario::new(format!("testhost/{name}"), Needs::Board, move |context| {
             steps(&context.testhost(name)?, &["leasehold is there"])?;
@@ -51,14 +47,5 @@ fn selftest(context: &Context<'_>) -> Verdict {
         .kernel(context.guest("testhost")?)
         .initrd(context.guest("testguest")?);
     steps(&machine.bootargs("scenario=selftest").smp(4).edu(), &[])?;
-    Ok(())
-}
-
-fn demo(context: &Context<'_>, build: &str) -> Verdict {
-    let machine = context
-        .leasehold(build)?
-        .kernel(context.guest("demo")?)
-        .initrd(context.guest("guest")?);
-    steps(&machine.smp(4).edu(), &DEMO)?;
     Ok(())
 }

@@ -24,16 +24,36 @@ pub const DEMO: [&str; 17] = [
 ];
 
 /// The steps of `leasectl kill-test`.
-const KILL_TEST: [&str; 8] = [
+const KILL_TEST: [&str; 9] = [
     "kill.create",
     "kill.lend",
     "kill.load",
     "kill.run",
     "kill.reclaim",
     "kill.vms",
+    "kill.again",
     "kill.memory",
     "kill.log",
 ];
+
+/// The steps of `leasectl driver-test`.
+const DRIVER_TEST: [&str; 12] = [
+    "refuse.command",
+    "refuse.state",
+    "refuse.late",
+    "refuse.range",
+    "refuse.memory",
+    "refuse.twice",
+    "refuse.limit",
+    "refuse.load",
+    "refuse.unload",
+    "memfd",
+    "close",
+    "destroy.running",
+];
+
+/// The host that is tried in most ways.
+pub const VERSION: &str = "6.12";
 
 /// The hosts that are tried.
 const VERSIONS: [&str; 3] = ["6.1", "6.12", "7.3"];
@@ -49,5 +69,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         steps(&context.linux("6.12", &["kill-test"])?, &KILL_TEST)?;
         Ok(())
     });
-    demo.into_iter().chain([kill]).collect()
+    let driver = Scenario::new("linux-6.12/driver-test", Needs::Linux, |context| {
+        steps(&context.linux("6.12", &["driver-test"])?, &DRIVER_TEST)?;
+        Ok(())
+    });
+    demo.into_iter().chain([kill, driver]).collect()
 }

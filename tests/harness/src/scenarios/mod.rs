@@ -4,10 +4,15 @@
 
 mod bad_input;
 mod bench;
+mod builds;
 mod host;
 mod linux;
 mod machine;
+mod machines;
+mod maps;
 mod options;
+mod policies;
+mod sabotage;
 
 pub use host::DEMO as HOST_DEMO;
 pub use linux::DEMO as LINUX_DEMO;
@@ -78,8 +83,13 @@ pub fn all() -> Vec<Scenario> {
         bad_input::scenarios(),
         options::scenarios(),
         host::scenarios(),
-        linux::scenarios(),
+        builds::scenarios(),
+        machines::scenarios(),
+        sabotage::scenarios(),
+        maps::scenarios(),
         bench::scenarios(),
+        linux::scenarios(),
+        policies::scenarios(),
     ]
     .into_iter()
     .flatten()
@@ -94,7 +104,8 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// A board's image by how it was built: `release`, `dev`, or a feature's name.
+    /// A board's image by how it was built: `release` or `dev`, or a feature's name, with `-dev` behind it where it was
+    /// not optimised.
     ///
     /// # Errors
     /// When it was not built.
@@ -150,11 +161,28 @@ impl Context<'_> {
     /// # Errors
     /// When something was not built.
     pub fn testhost(&self, scenario: &str) -> Result<Machine, Missing> {
+        self.testhost_on("release", scenario)
+    }
+
+    /// The same on another build of Leasehold.
+    ///
+    /// # Errors
+    /// When something was not built.
+    pub fn testhost_on(&self, build: &str, scenario: &str) -> Result<Machine, Missing> {
         let machine = self
-            .leasehold("release")?
+            .leasehold(build)?
             .kernel(self.guest("testhost")?)
             .initrd(self.guest("testguest")?);
         Ok(machine.bootargs(format!("scenario={scenario}")).smp(4).edu())
+    }
+
+    /// A build of Leasehold, the bare-metal host that does the main job, and its guest.
+    ///
+    /// # Errors
+    /// When something was not built.
+    pub fn demo_on(&self, build: &str) -> Result<Machine, Missing> {
+        let machine = self.leasehold(build)?.kernel(self.guest("demo")?);
+        Ok(machine.initrd(self.guest("guest")?).smp(4).edu())
     }
 
     /// Leasehold as released, and a Linux host that runs `leasectl` with these words, and switches off.

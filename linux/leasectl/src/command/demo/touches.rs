@@ -51,6 +51,8 @@ impl Demo {
             let pointer = self.memory.at(page * PAGE + WITHIN, 1);
             let address = pointer.as_ptr().addr();
             let outcome = touch(pointer, access)?;
+            // At once: a touch that is tried again and again leaves more records than are kept.
+            self.take_faults()?;
             self.touches.push(Touch {
                 address,
                 page: self.physical[page],

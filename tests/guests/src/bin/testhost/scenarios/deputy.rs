@@ -15,6 +15,10 @@ use leasehold_guests::{pattern, vm};
 const GICR_CTLR: u64 = 0x00;
 const GICR_PROPBASER: u64 = 0x70;
 const GICR_PENDBASER: u64 = 0x78;
+/// The ITS of QEMU's `virt` (hw/arm/virt.c, VIRT_GIC_ITS), which the host's tree does not have, and registers of it (Arm
+/// IHI0069H, 12.19): control, command queue, first table, and the one that devices write to.
+const ITS: u64 = 0x0808_0000;
+const GITS: [u64; 4] = [0x00, 0x80, 0x100, 0x1_0040];
 /// GICR_CTLR.EnableLPIs.
 const ENABLE_LPIS: u64 = 1;
 /// What is tried deep in the guest's memory, behind its image and its tree.
@@ -158,6 +162,16 @@ fn interrupts(host: &mut Host, target: u64) {
         let kept = pending.is_ok_and(|p| p & 0x000f_ffff_ffff_0000 == at & 0x000f_ffff_ffff_0000 && at != 0);
         host.report
             .step("PENDBASER takes nothing", !kept, format_args!("{at:#x}: {pending:x?}"));
+    }
+    for register in GITS {
+        let read = probe::read(ITS + register, Width::Word);
+        // SAFETY: registers of the interrupt controller, which are not to be reached.
+        let written = unsafe { probe::write(ITS + register, Width::Word, target as u32 as u64) };
+        host.report.step(
+            "no ITS",
+            read.is_err() && written.is_err(),
+            format_args!("{register:#x}: {read:x?} {written:x?}"),
+        );
     }
     let dirt = own.differs(|_| 0);
     host.report

@@ -11,7 +11,7 @@ use leasehold_guests::arch::probe::{self, Width};
 use leasehold_guests::arch::{mmu, smp};
 use leasehold_guests::ffa::{self, Mailbox};
 use leasehold_guests::host::Host;
-use leasehold_guests::lender::{Failed, Guest, Image};
+use leasehold_guests::lender::{Failed, Guest, Image, named};
 use leasehold_guests::pages::Block;
 use leasehold_guests::{pattern, vm};
 
@@ -43,6 +43,7 @@ pub fn run(host: &mut Host) {
             host.translate();
         }
         for what in [What::Page, What::SecondPage, What::Block] {
+            alone(host, stage1, what);
             variant(host, &image, home, stage1, what);
         }
     }
@@ -51,27 +52,52 @@ pub fn run(host: &mut Host) {
 /// One variant, for what is printed.
 type Variant = (Stage1, What);
 
-fn variant(host: &mut Host, image: &Image, home: Block, stage1: Stage1, what: What) {
+/// A block to lend from. With `SecondPage`, a page of it is lent already: the VM that has it, and the lease.
+fn prepare(host: &mut Host, mail: &Mailbox, stage1: Stage1, what: What) -> (Block, Option<(u64, u64)>) {
     let area = host.pages.take_blocks(1);
     if let Some(space) = &host.space {
         space.set_granule(&mut host.pages, area, stage1 == Stage1::Pages);
     }
-    let mail = host.mail();
     let before = if what == What::SecondPage {
-        lend_one(host, &mail, area.part(7, 1))
+        lend_one(host, mail, area.part(7, 1))
     } else {
         None
     };
     let lent = if what == What::Block { area } else { area.part(8, 1) };
     lent.fill(|at| !pattern::at(at));
-    if let Some(guest) = lend(host, (stage1, what), lent, || {
+    (lent, before)
+}
+
+fn variant(host: &mut Host, image: &Image, home: Block, stage1: Stage1, what: What) {
+    let mail = host.mail();
+    let (lent, before) = prepare(host, &mail, stage1, what);
+    if let Some(guest) = lend(host, "refused once lent", (stage1, what), lent, || {
         Guest::new(&mail, image, "", &[home, lent])
     }) {
         live(host, image, (stage1, what), lent, guest);
     }
-    if let Some((vm, handle)) = before {
+    give_back(host, "reclaim the first page", before);
+}
+
+/// The lend by itself: what else a guest needs makes TLBs forget more than the lend asks them to.
+fn alone(host: &mut Host, stage1: Stage1, what: What) {
+    let mail = host.mail();
+    let (lent, before) = prepare(host, &mail, stage1, what);
+    let created = vm::create();
+    if let Some(id) = host.report.value("create", created) {
+        let pages = [(lent.base(), lent.pages() as u32)];
+        let handle = lend(host, "refused once lent, alone", (stage1, what), lent, || {
+            named("lend", mail.lend(id, &pages))
+        });
+        give_back(host, "reclaim what was lent alone", handle.map(|handle| (id, handle)));
+    }
+    give_back(host, "reclaim the first page", before);
+}
+
+fn give_back(host: &mut Host, name: &str, lease: Option<(u64, u64)>) {
+    if let Some((vm, handle)) = lease {
         let taken = ffa::reclaim(handle).and_then(|()| vm::destroy(vm));
-        host.report.value("reclaim the first page", taken);
+        host.report.value(name, taken);
     }
 }
 
@@ -124,11 +150,10 @@ impl Shared {
         counts.iter().map(|c| c.load(Ordering::Acquire)).sum()
     }
 
-    /// Waits until every other CPU has counted as many.
-    fn each_has(counts: &[AtomicU64; MOST], enough: u64) -> bool {
-        cpu::wait(10_000, || {
-            (1..smp::count()).all(|n| counts[n].load(Ordering::Acquire) >= enough)
-        })
+    /// Waits until every other CPU has counted as many, or one has counted what must not be.
+    fn each_has(&self, counts: &[AtomicU64; MOST], enough: u64) -> bool {
+        let all = || (1..smp::count()).all(|n| counts[n].load(Ordering::Acquire) >= enough);
+        cpu::wait(10_000, || all() || Shared::sum(&self.wrong) > 0) && all()
     }
 
     /// An address of what is touched, another one each time, by whichever half it can be reached.
@@ -192,32 +217,38 @@ fn meanwhile<T>(
 ) -> (Result<T, Failed>, bool) {
     smp::beside(shared, touch, || {
         // They have it in their TLBs when it begins, unless it is done already.
-        let warm = shared.returned.load(Ordering::Acquire) || Shared::each_has(before, ENOUGH / 8);
+        let warm = shared.returned.load(Ordering::Acquire) || shared.each_has(before, ENOUGH / 8);
         let result = deed();
         shared.returned.store(true, Ordering::Release);
-        let seen = result.is_err() || Shared::each_has(until, ENOUGH / 2);
+        let seen = result.is_err() || shared.each_has(until, ENOUGH / 2);
         shared.stop.store(true, Ordering::Release);
         (result, warm && seen)
     })
 }
 
-fn lend(host: &mut Host, variant: Variant, lent: Block, deed: impl FnOnce() -> Result<Guest, Failed>) -> Option<Guest> {
+fn lend<T>(
+    host: &mut Host,
+    name: &str,
+    variant: Variant,
+    lent: Block,
+    deed: impl FnOnce() -> Result<T, Failed>,
+) -> Option<T> {
     let shared = Shared::new(lent);
     // This CPU has it in its TLB too.
     let warm = lent.read(8);
-    let (guest, seen) = meanwhile(&shared, touch, (&shared.through, &shared.refused), deed);
+    let (given, seen) = meanwhile(&shared, touch, (&shared.through, &shared.refused), deed);
     let own = probe::read(lent.base() + 8, Width::Double);
     let (through, refused) = (Shared::sum(&shared.through), Shared::sum(&shared.refused));
     let wrong = Shared::sum(&shared.wrong);
     let warmed = warm != 0 && (through > 0 || host.cpus == 1);
-    let good = guest.is_ok() && seen && wrong == 0 && own.is_err() && warmed;
-    let failed = guest.as_ref().err();
+    let good = given.is_ok() && seen && wrong == 0 && own.is_err() && warmed;
+    let failed = given.as_ref().err();
     host.report.step(
-        "refused once lent",
+        name,
         good,
         format_args!("{variant:?}: {through} accesses before, then {refused} refused and {wrong} not; {failed:?}"),
     );
-    guest.ok()
+    given.ok()
 }
 
 /// The guest finds what is lent clean and fills it, nobody else writes there, and then it comes back clean.
