@@ -123,6 +123,9 @@ pub fn kind_of(name: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.name == name)
 }
 
+/// In the place of a mechanism: the policy that the board has.
+pub const POLICY: &str = "default";
+
 /// The most that the delivery of a fault may take.
 const FAULT: Limit = Limit::AtMost(250);
 
@@ -163,6 +166,9 @@ pub const KINDS: &[Kind] = &[
     kind("reclaim.4k_scrub", Calls, Limit::None),
     kind("reclaim.2m_scrub", Calls, Limit::None),
     kind("reclaim.64m_scrub", Calls, Limit::None),
+    fault!("default"),
+    fault!("default", el1),
+    kind("fault.logged", Source::Fault(POLICY), Limit::None),
     fault!("external-abort").peers("a stage-2 fault that is mapped: KVM 1,115, pKVM 2,335"),
     fault!("external-abort", el1),
     fault!("alignment-abort"),

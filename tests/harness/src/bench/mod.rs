@@ -8,7 +8,7 @@ mod symbols;
 
 pub use count::{BadLine, Counter, Counts, Entries, Window};
 pub use figures::{
-    Figure, KINDS, Kind, Limit, Source, Value, Verdict, exceeded, figures_missing, judge, kind_of, mechanisms,
+    Figure, KINDS, Kind, Limit, POLICY, Source, Value, Verdict, exceeded, figures_missing, judge, kind_of, mechanisms,
 };
 pub use symbols::Symbols;
 
@@ -156,17 +156,20 @@ impl<'a> Bench<'a> {
         Ok(figures)
     }
 
-    /// What the delivery of a fault takes, by this mechanism, to a touch by EL0 and to one by EL1.
+    /// What the delivery of a fault takes, by this mechanism or by the board's own policy ([`POLICY`]), to a touch by EL0
+    /// and to one by EL1.
     ///
     /// # Errors
     /// When the run is not as it should be.
-    pub fn fault(&self, mechanism: &str) -> Result<Vec<Figure>, BenchError> {
+    pub fn fault(&self, mechanism: &'static str) -> Result<Vec<Figure>, BenchError> {
         let machine = self.testhost(&format!("fault-{mechanism}"), "bench-faults")?;
-        // The mark: also by those which a kernel may answer by the same access for ever.
-        let seen = self.steps(
-            machine.el2_arg(format!("leasehold.fault=all={mechanism}!")),
-            &self.counter,
-        )?;
+        let machine = if mechanism == POLICY {
+            machine
+        } else {
+            // The mark: also by those which a kernel may answer by the same access for ever.
+            machine.el2_arg(format!("leasehold.fault=all={mechanism}!"))
+        };
+        let seen = self.steps(machine, &self.counter)?;
         // Faults on RAM are seen where there are some: the host's boot has none.
         if faults_on_ram(&seen.counts.entries) == 0 {
             return Err(absent(
@@ -177,11 +180,16 @@ impl<'a> Bench<'a> {
         let figure = |(name, times, window): (String, u64, &Window)| {
             let name = match name.as_str() {
                 "fault.el0" => format!("fault.{mechanism}"),
-                _ => format!("fault.{mechanism}_el1"),
+                "fault.el1" => format!("fault.{mechanism}_el1"),
+                _ => name,
             };
             count(&name, window.range(EL2).div_ceil(times))
         };
-        Ok(seen.marks()?.into_iter().map(figure).collect())
+        let figures = seen.marks()?.into_iter().map(figure);
+        // What a line of log takes is told once.
+        Ok(figures
+            .filter(|figure| kind_of(&figure.name).is_some_and(|kind| kind.source == Source::Fault(mechanism)))
+            .collect())
     }
 
     /// The image's size, and the memory that the host does not get because of Leasehold.

@@ -16,6 +16,9 @@ use leasehold_guests::pages::{Block, PAGE};
 use leasehold_guests::tree::RAM_BASE;
 use leasehold_guests::{line, vm};
 
+/// As many faults at once as the log has lines for, and one more.
+const LOGGED: usize = 5;
+
 /// How often the null call is made.
 const NULLS: u64 = 1000;
 
@@ -159,15 +162,19 @@ pub fn faults(host: &mut Host) {
     };
     let program = host.program();
     let user = host.user(page.base());
-    // Once before, so that what is made at the first time is there.
-    let _ = (program.load(user + 8), probe::read(page.base() + 8, Width::Double));
+    // SAFETY: a load writes nothing.
+    let first = mark!(0, "fault.logged", 1, unsafe { program.run(Stub::Load, user, 0) });
+    // Until the log has had enough of it. Each touch is of another place, so that none comes back.
+    for at in (8..).step_by(8).take(LOGGED) {
+        let _ = (program.load(user + at), probe::read(page.base() + at, Width::Double));
+    }
     // SAFETY: a load writes nothing.
     let el0 = mark!(1, "fault.el0", 1, unsafe { program.run(Stub::Load, user, 0) });
     let el1 = mark!(2, "fault.el1", 1, probe::read(page.base(), Width::Double));
     host.report.step(
         "faults",
-        el0.is_err() && el1.is_err(),
-        format_args!("{el0:x?} {el1:x?}"),
+        first.is_err() && el0.is_err() && el1.is_err(),
+        format_args!("{first:x?} {el0:x?} {el1:x?}"),
     );
     let back = ffa::reclaim(handle).and_then(|()| vm::destroy(id));
     host.report.value("reclaim", back);
