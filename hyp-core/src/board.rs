@@ -20,9 +20,11 @@ pub struct BoardConfig {
     pub kept: &'static [Kept<'static>],
     /// What is done when the host touches what it has lent.
     pub policy: Policy,
-    /// Whether `leasehold.fault=` and `leasehold.log=` in EL2's boot arguments change anything: on test boards.
+    /// Whether `leasehold.fault=`, `leasehold.log=` and `leasehold.uncontained=accept` in EL2's boot arguments change
+    /// anything: on test boards.
     pub overrides: bool,
-    /// Bus masters that no SMMU contains, by name. Where there are any, lending is refused unless
+    /// Bus masters that no SMMU contains, by name; PCI host bridges without an `iommu-map` in the tree are found at boot.
+    /// Where there are any, lending is refused unless
     /// [`accept_uncontained`](Self::accept_uncontained).
     pub uncontained_masters: &'static [&'static str],
     /// The board's author accepts that these masters can reach lent memory.

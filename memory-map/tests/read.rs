@@ -48,6 +48,19 @@ fn qemu_with_gicv3_and_guest_loader() {
 }
 
 #[test]
+fn a_pci_bridge_that_no_smmu_contains_is_named() {
+    let blob = fixture("virt-gicv3.dtb");
+    assert_eq!(MachineTree::parse(blob.bytes()).unwrap().bypass(), None);
+    // `default-bus-bypass-iommu=on`: QEMU leaves the property out. Here it gets another name.
+    let mut bytes = blob.bytes().to_vec();
+    let name = b"iommu-map\0";
+    let at = bytes.windows(name.len()).position(|window| window == name).unwrap();
+    bytes[at] = b'x';
+    let tree = MachineTree::parse(&bytes).unwrap();
+    assert_eq!(tree.bypass().map(|name| name.as_str()), Some("pcie@10000000"));
+}
+
+#[test]
 fn qemu_with_gicv2() {
     let blob = fixture("virt-gicv2.dtb");
     let tree = MachineTree::parse(blob.bytes()).unwrap();

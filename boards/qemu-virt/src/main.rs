@@ -27,7 +27,7 @@ impl Board for QemuVirt {
         // A process is told of its own access and dies of nothing else. What a kernel's own access comes to is measured
         // with other policies; here it ends in a dump, so that CI sees it.
         policy: Policy::DEFAULT,
-        // A test board: `leasehold.fault=` and `leasehold.log=` count.
+        // A test board: what boot arguments say counts.
         overrides: true,
         // PCI is behind the SMMU; `fw_cfg` and `virtio-mmio` are hidden from the host.
         uncontained_masters: &[],

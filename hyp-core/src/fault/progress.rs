@@ -131,7 +131,7 @@ impl Progress {
         const LOW: u64 = u64::MAX / 0xff;
         // A byte of `differs` is zero where the tag is the same, and only then this borrows into the top bit of a byte
         // that has none, or of one above it.
-        let differs = self.tags ^ LOW * tag as u64;
+        let differs = self.tags ^ (LOW * tag as u64);
         differs.wrapping_sub(LOW) & !differs & LOW << 7 != 0
     }
 

@@ -1,7 +1,7 @@
 //! From the device tree to the host's first instruction.
 
 use super::boot_error::BootError;
-use super::{Facts, Hypervisor};
+use super::{Containment, Facts, Hypervisor};
 use crate::arch::aarch64::{self as arch, Features, IdRegisters, PerCpu, Stage2Registers};
 use crate::board::Board;
 use crate::fault::{EntryRules, Faults, Policy, PolicyError};
@@ -92,10 +92,7 @@ impl<B: Board> Hypervisor<B> {
         let policy = self.policy(arguments)?;
         arch::init_cpu(&features, &stage2);
         interrupts.init_cpu()?;
-        let lending_refused = !B::CONFIG.uncontained_masters.is_empty() && !B::CONFIG.accept_uncontained;
-        for master in B::CONFIG.uncontained_masters {
-            crate::log::warn!("no SMMU contains {=str}", *master);
-        }
+        let containment = self.containment(&tree, arguments);
         let ids = IdRegisters::read();
         let rules = EntryRules::new(features.entry());
         self.state.lock().faults = Faults::new(policy, rules, arch::counter_frequency());
@@ -107,7 +104,7 @@ impl<B: Board> Hypervisor<B> {
             stage2,
             interrupts,
             psci,
-            lending_refused,
+            containment,
         };
         self.facts.call_once(|| facts);
         self.load_host(&tree, &mut map, blob.len() as u64)
@@ -220,6 +217,28 @@ impl<B: Board> Hypervisor<B> {
                 crate::log::error!("fault policy {=str}: {}", text, defmt::Display2Format(&error));
                 Err(BootError::Policy)
             }
+        }
+    }
+
+    /// Which bus masters of the machine no SMMU contains, and what that means for lending.
+    fn containment(&self, tree: &MachineTree<'_>, arguments: &str) -> Containment {
+        let config = &B::CONFIG;
+        for master in config.uncontained_masters {
+            crate::log::warn!("no SMMU contains {=str}", *master);
+        }
+        if let Some(bridge) = tree.bypass() {
+            crate::log::warn!("no SMMU contains what is behind {}", bridge);
+        }
+        if tree.bypass().is_none() && config.uncontained_masters.is_empty() {
+            return Containment::Whole;
+        }
+        let accepted = config.overrides && argument(arguments, "leasehold.uncontained=") == Some("accept");
+        if accepted || config.accept_uncontained {
+            crate::log::warn!("lent memory is within their reach: accepted");
+            Containment::Accepted
+        } else {
+            crate::log::warn!("lent memory would be within their reach: lending is refused");
+            Containment::Refused
         }
     }
 

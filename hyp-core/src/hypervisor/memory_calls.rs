@@ -1,6 +1,6 @@
 //! FF-A calls of the host and of guests: what `ffa` needs of the machine.
 
-use super::{Hypervisor, State};
+use super::{Containment, Hypervisor, State};
 use crate::arch::aarch64::{Cpu, Run, TrapFrame};
 use crate::board::Board;
 use crate::ffa::calls::{Registers, Surroundings};
@@ -61,7 +61,7 @@ impl<B: Board> Hypervisor<B> {
             .flatten();
         let around = Around {
             cpu: Cpu::this(),
-            lending_allowed: !self.facts().lending_refused,
+            lending_allowed: self.facts().containment != Containment::Refused,
             place,
         };
         ffa.call(ownership, &self.machine(), &around, caller, registers);

@@ -45,6 +45,17 @@ struct Channel<C> {
     resume: Option<usize>,
 }
 
+/// Whether every bus master of the host's is kept out of lent memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Containment {
+    /// All are.
+    Whole,
+    /// Some are not, which is accepted.
+    Accepted,
+    /// Some are not: nothing can be lent.
+    Refused,
+}
+
 /// What boot finds, and nothing changes after.
 struct Facts<B: Board> {
     features: Features,
@@ -53,8 +64,7 @@ struct Facts<B: Board> {
     stage2: Stage2Registers,
     interrupts: InterruptsOf<B>,
     psci: TicketMutex<Psci<MAX_CPUS>>,
-    /// Lending would not keep all masters out, and the board does not accept that.
-    lending_refused: bool,
+    containment: Containment,
 }
 
 /// The most leases at a time.

@@ -1,7 +1,7 @@
 //! Calls of our own by the host: guests, their memory and their runs; fault records.
 
 use super::host::write_uid;
-use super::{Hypervisor, MAX_LEASES, State, guest};
+use super::{Containment, Hypervisor, MAX_LEASES, State, guest};
 use crate::arch::aarch64::TrapFrame;
 use crate::board::Board;
 use crate::vm::{MAX_GUESTS, Phase, VmError};
@@ -45,7 +45,7 @@ impl<B: Board> Hypervisor<B> {
         if self.iommu.lock().is_some() {
             bits |= vendor::FEATURE_DMA_PROTECTED;
         }
-        if !B::CONFIG.uncontained_masters.is_empty() {
+        if self.facts().containment != Containment::Whole {
             bits |= vendor::FEATURE_UNCONTAINED_MASTERS;
         }
         [bits, MAX_GUESTS as u64, MAX_LEASES as u64, RANGES_PER_LEASE as u64]

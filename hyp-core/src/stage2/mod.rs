@@ -168,7 +168,7 @@ impl Stage2 {
     #[inline(always)]
     fn root_slot(&self, at: u64) -> (PhysAddr, usize) {
         // Concatenated root tables stand side by side, each for 512 GiB, aligned to the size of them all.
-        let table = entry::address(self.root.get() | (at >> 39) * PAGE_SIZE);
+        let table = entry::address(self.root.get() | ((at >> 39) * PAGE_SIZE));
         (table, index(at, Level::One))
     }
 

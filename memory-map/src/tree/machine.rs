@@ -1,6 +1,7 @@
 //! A machine, as its device tree describes it.
 
 use super::chosen::Chosen;
+use super::error::NodeName;
 use super::value;
 use crate::range::PhysRange;
 use heapless::Vec;
@@ -145,6 +146,7 @@ pub struct MachineTree<'a> {
     pub(super) psci: Option<Conduit>,
     pub(super) gic: Option<Gic>,
     pub(super) smmus: Vec<PhysRange, MAX_SMMUS>,
+    pub(super) bypass: Option<NodeName>,
     pub(super) timer: bool,
 }
 
@@ -214,6 +216,12 @@ impl<'a> MachineTree<'a> {
     #[must_use]
     pub fn smmus(&self) -> &[PhysRange] {
         &self.smmus
+    }
+
+    /// A PCI host bridge whose devices no IOMMU contains: it has no `iommu-map` (Devicetree binding `pci-iommu`).
+    #[must_use]
+    pub fn bypass(&self) -> Option<&NodeName> {
+        self.bypass.as_ref()
     }
 
     /// Whether there is a node for the generic timer.

@@ -62,6 +62,7 @@ impl<'a> MachineTree<'a> {
             psci: None,
             gic: None,
             smmus: Vec::new(),
+            bypass: None,
             timer: false,
         };
         tree.read_reservations()?;
@@ -264,6 +265,11 @@ impl<'a> MachineTree<'a> {
                 None => return Err(node.error("method", Fault::Missing)),
             };
             only(&mut self.psci, conduit, "PSCI nodes", node)
+        } else if node.device_type == Some(b"pci\0") {
+            if node.get("iommu-map")?.is_none() {
+                self.bypass.get_or_insert(NodeName::new(node.name));
+            }
+            Ok(())
         } else {
             self.timer |= node.is_any(&["arm,armv8-timer"]);
             Ok(())

@@ -25,7 +25,7 @@ impl Cpu {
     #[inline(always)]
     fn entry(table: PhysAddr, index: usize) -> &'static AtomicU64 {
         // A page's address and an offset in it have no bit in common.
-        let at = table.get() as usize | (index & 511) * 8;
+        let at = table.get() as usize | ((index & 511) * 8);
         // SAFETY: `table` is a pool page (see `Cpu`), mapped one to one, never a Rust object, and only ever accessed as 64-bit entries by this function and by table walkers.
         unsafe { &*(at as *const AtomicU64) }
     }

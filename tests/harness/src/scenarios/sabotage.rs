@@ -2,6 +2,8 @@
 
 use super::{Context, LIMIT, Needs, Scenario, Verdict};
 use crate::machine::Machine;
+use crate::report::Source;
+use crate::steps::Step;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
@@ -13,15 +15,41 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             noticed(&context.testhost_on("break-scrub", "conserve")?, &["rounds"])
         }),
         Scenario::new("sabotage/dma", Needs::Board, dma),
+        Scenario::new("no-smmu/refused", Needs::Board, uncontained),
+        Scenario::new("no-smmu/accepted", Needs::Board, accepted),
     ]
 }
 
-/// A device whose accesses go past the SMMU.
+/// A device whose accesses go past the SMMU: QEMU's tree does not say so.
 fn dma(context: &Context<'_>) -> Verdict {
     let machine = context
         .demo_on("release")?
         .args(["-machine", "default-bus-bypass-iommu=on"]);
     noticed(&machine, &["DMA from lent memory brings nothing", "intact"])
+}
+
+/// No SMMU, and nobody has accepted that: nothing can be lent.
+fn uncontained(context: &Context<'_>) -> Verdict {
+    let outcome = without_smmu(context)?.start()?.finish(LIMIT);
+    let said = |line: &&str| outcome.has(Source::El2, line);
+    let lines = ["no SMMU contains what is behind pcie@", "lending is refused"];
+    let steps = outcome.steps();
+    let lends = |step: &&Step| step.name == "create, lend, map, load";
+    if lines.iter().all(said) && steps.steps.iter().find(lends).is_some_and(|step| !step.ok) {
+        Ok(())
+    } else {
+        Err(format!("lending was not refused\n{}", outcome.report()).into())
+    }
+}
+
+/// The same, accepted: memory is lent, and the device reads it.
+fn accepted(context: &Context<'_>) -> Verdict {
+    let machine = without_smmu(context)?.el2_arg("leasehold.uncontained=accept");
+    noticed(&machine, &["DMA from lent memory brings nothing", "intact"])
+}
+
+fn without_smmu(context: &Context<'_>) -> Result<Machine, super::Missing> {
+    Ok(context.demo_on("release")?.args(["-machine", "iommu=none"]))
 }
 
 /// Runs a machine whose host comes to its end, and to nothing good: each of these steps has failed.
