@@ -104,6 +104,16 @@
 #define LH_MECHANISM_TAGGED_ABORT       2
 /* The CPU stopped. */
 #define LH_MECHANISM_HALT               3
+/* An abort with a syndrome of the board's. */
+#define LH_MECHANISM_NEW_SYNDROME       4
+/* An SDEI event. */
+#define LH_MECHANISM_SDEI               5
+/* The access was served on other memory. */
+#define LH_MECHANISM_DECOY              6
+/* The page was taken from the borrower. */
+#define LH_MECHANISM_FORCE_RECLAIM      7
+/* None: the host was to have unmapped the memory, and there was no other link. */
+#define LH_MECHANISM_UNMAPPED           8
 /* Nothing was delivered: the access was a device's. */
 #define LH_MECHANISM_NONE               0
 

@@ -124,6 +124,16 @@ constants! {
     MECHANISM_TAGGED_ABORT = 2;
     /// The CPU stopped.
     MECHANISM_HALT = 3;
+    /// An abort with a syndrome of the board's.
+    MECHANISM_NEW_SYNDROME = 4;
+    /// An SDEI event.
+    MECHANISM_SDEI = 5;
+    /// The access was served on other memory.
+    MECHANISM_DECOY = 6;
+    /// The page was taken from the borrower.
+    MECHANISM_FORCE_RECLAIM = 7;
+    /// None: the host was to have unmapped the memory, and there was no other link.
+    MECHANISM_UNMAPPED = 8;
     /// Nothing was delivered: the access was a device's.
     MECHANISM_NONE = 0;
 }

@@ -20,6 +20,9 @@ pub struct BoardConfig {
     pub kept: &'static [Kept<'static>],
     /// What is done when the host touches what it has lent.
     pub policy: Policy,
+    /// ISS2 (bits 55:32) and DFSC (bits 5:0) of the ESR_EL1 by which `new-syndrome` tells a host's kernel that stage 2 has
+    /// refused it: for kernels that are built to know them.
+    pub new_syndrome: u64,
     /// Whether `leasehold.fault=`, `leasehold.log=` and `leasehold.uncontained=accept` in EL2's boot arguments change
     /// anything: on test boards.
     pub overrides: bool,

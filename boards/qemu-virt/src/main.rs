@@ -27,6 +27,8 @@ impl Board for QemuVirt {
         // A process is told of its own access and dies of nothing else. What a kernel's own access comes to is measured
         // with other policies; here it ends in a dump, so that CI sees it.
         policy: Policy::DEFAULT,
+        // DFSC 0b110010 is not allotted (Arm ARM, ESR_EL1, "ISS encoding for an exception from a Data Abort").
+        new_syndrome: 0x32,
         // A test board: what boot arguments say counts.
         overrides: true,
         // PCI is behind the SMMU; `fw_cfg` and `virtio-mmio` are hidden from the host.

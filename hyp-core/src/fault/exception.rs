@@ -101,6 +101,8 @@ pub struct EntryRules {
     /// Set unless SCTLR_EL1.SPINTMASK.
     allint: u64,
     extras: bool,
+    /// ESR_EL1 bits of a syndrome that is not the architecture's.
+    new_syndrome: u64,
 }
 
 impl EntryRules {
@@ -122,7 +124,23 @@ impl EntryRules {
             ssbs: only_if(features.ssbs, pstate::SSBS),
             allint: only_if(features.nmi, pstate::ALLINT),
             extras: features.extras,
+            new_syndrome: 0,
         }
+    }
+
+    /// The same, with the bits of ESR_EL1 (ISS2 and DFSC) by which a board's `new-syndrome` is known.
+    #[must_use]
+    pub const fn with_new_syndrome(self, bits: u64) -> Self {
+        Self {
+            new_syndrome: bits,
+            ..self
+        }
+    }
+
+    /// Those bits.
+    #[must_use]
+    pub const fn new_syndrome(&self) -> u64 {
+        self.new_syndrome
     }
 
     /// Whether the CPU has [`Extras`].

@@ -8,7 +8,8 @@ pub struct Limiter {
     /// From when on a line may be written: when it would be due at an even rate, less what a burst may run ahead. That
     /// may be before time began.
     next: i64,
-    suppressed: u32,
+    /// How many events there had been at the last line.
+    told: u64,
 }
 
 /// How many lines may come at once.
@@ -21,27 +22,25 @@ impl Limiter {
         Self {
             period,
             next: i64::MIN,
-            suppressed: 0,
+            told: 0,
         }
     }
 
-    /// Whether a line may be written at counter value `now`; else it counts as not written.
+    /// Whether a line may be written at counter value `now`.
     #[inline(always)]
-    pub fn admits(&mut self, now: u64) -> bool {
+    #[must_use]
+    pub const fn admits(&self, now: u64) -> bool {
         // A counter of 63 bits does not wrap in a machine's life.
-        let due = now as i64 >= self.next;
-        if !due {
-            self.suppressed = self.suppressed.wrapping_add(1);
-        }
-        due
+        now as i64 >= self.next
     }
 
-    /// A line is written at counter value `now`. Gives how many were not since the last one.
-    pub fn spend(&mut self, now: u64) -> u32 {
+    /// A line is written at counter value `now`, about event number `events`. Gives how many since the last one had none.
+    pub fn spend(&mut self, now: u64, events: u64) -> u64 {
         let period = self.period as i64;
         let ahead = period.saturating_mul(BURST as i64 - 1);
         self.next = self.next.max((now as i64).saturating_sub(ahead)).saturating_add(period);
-        core::mem::take(&mut self.suppressed)
+        let told = core::mem::replace(&mut self.told, events);
+        events.saturating_sub(told).saturating_sub(1)
     }
 }
 
@@ -50,13 +49,21 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn admit(l: &mut Limiter, now: u64) -> Option<u32> {
-        l.admits(now).then(|| l.spend(now))
+    /// A limiter and the events so far.
+    struct Counted(Limiter, u64);
+
+    fn new(period: u64) -> Counted {
+        Counted(Limiter::new(period), 0)
+    }
+
+    fn admit(l: &mut Counted, now: u64) -> Option<u64> {
+        l.1 += 1;
+        l.0.admits(now).then(|| l.0.spend(now, l.1))
     }
 
     #[test]
     fn a_burst_then_one_each_period() {
-        let mut l = Limiter::new(100);
+        let mut l = new(100);
         let start = 1_000_000;
         let admitted = (0..10).filter(|n| admit(&mut l, start + n).is_some()).count();
         assert_eq!(admitted, BURST as usize);
@@ -67,7 +74,7 @@ mod tests {
 
     #[test]
     fn quiet_time_fills_the_bucket_and_no_more() {
-        let mut l = Limiter::new(100);
+        let mut l = new(100);
         for n in 0..10 {
             admit(&mut l, n);
         }
@@ -79,14 +86,14 @@ mod tests {
     proptest! {
         #[test]
         fn never_more_than_the_rate(steps in prop::collection::vec(0..300u64, 1..300)) {
-            let mut l = Limiter::new(100);
+            let mut l = new(100);
             let (mut now, mut lines, mut told, mut asked) = (5000, 0u64, 0u64, 0u64);
             for step in steps {
                 now += step;
                 asked += 1;
                 if let Some(suppressed) = admit(&mut l, now) {
                     lines += 1;
-                    told += u64::from(suppressed);
+                    told += suppressed;
                 }
             }
             prop_assert!(lines <= BURST + (now - 5000) / 100);

@@ -19,7 +19,7 @@ mod record;
 pub use access::{Access, Class};
 pub use exception::{EntryFeatures, EntryRules, Exception, Extras, Mode, OriginState, Syndrome, take};
 pub use limit::{BURST, Limiter};
-pub use mechanism::{Delivery, Mechanism, NameError};
+pub use mechanism::{Delivery, Mechanism, NameError, Special};
 pub use policy::{Chain, ChainError, MAX_LINKS, Policy, PolicyError};
 pub use progress::{Place, Progress, REMEMBERED, Task, bound};
 pub use record::{FaultLog, RECORDS, Record, Toucher};
@@ -45,14 +45,19 @@ struct OfClass {
     progress: Progress,
 }
 
+/// How often accesses of each class were answered by mechanisms of each kind.
+type Counts = [[u64; Mechanism::KINDS]; Class::COUNT];
+
 /// Everything that fault delivery remembers. One for all CPUs, behind a lock.
 ///
 /// What is small comes first, so that one base register reaches it.
 #[repr(C)]
 pub struct Faults {
     rules: EntryRules,
+    counts: Counts,
     classes: [OfClass; Class::COUNT],
     device_limit: Limiter,
+    device_events: u64,
     log: FaultLog,
 }
 
@@ -71,6 +76,7 @@ impl Faults {
         let [el0, el1_user, el1_kernel, walk, fetch, cache] = Class::ALL;
         Self {
             rules,
+            counts: [[0; Mechanism::KINDS]; Class::COUNT],
             classes: [
                 of(el0, &policy, hz),
                 of(el1_user, &policy, hz),
@@ -80,6 +86,7 @@ impl Faults {
                 of(cache, &policy, hz),
             ],
             device_limit: Limiter::new(hz),
+            device_events: 0,
             log: FaultLog::new(),
         }
     }
@@ -91,28 +98,26 @@ impl Faults {
         &self.rules
     }
 
-    /// Decides how a refused access is answered, and records it. `task` is asked for where the chain has more than one
-    /// link.
+    /// Decides how a refused access, made at `pc`, is answered, and records it. `task` is asked for where the chain has
+    /// more than one link, `origin` where the answer is an exception.
     #[inline(always)]
     pub fn answer(
         &mut self,
         access: &Access,
-        origin: &OriginState,
+        pc: u64,
         at: &Circumstances,
         task: impl Fn() -> Task,
+        origin: impl FnOnce(&EntryRules) -> OriginState,
     ) -> Delivery {
         let class = access.class;
         let OfClass { chain, progress, .. } = &mut self.classes[class.index()];
         let link = if chain.len() == 1 {
             0
         } else {
-            let place = Place {
-                pc: origin.elr,
-                va: access.far,
-            };
-            progress.next_link(place, task, at.now, chain.len())
+            progress.next_link(place(access, pc), task, at.now, chain.len())
         };
         let mechanism = chain.link(link);
+        count(&mut self.counts, class, mechanism);
         self.log.push(Record {
             toucher: Toucher::Cpu {
                 cpu: at.cpu,
@@ -122,31 +127,54 @@ impl Faults {
             at: at.now,
             page: access.page,
             va: access.far,
-            pc: origin.elr,
+            pc,
             esr: access.esr.raw(),
             borrower: at.borrower,
         });
-        mechanism.deliver(access, &self.rules, origin)
+        mechanism.deliver(access, &self.rules, || origin(&self.rules))
+    }
+
+    /// What the newest record's access gets instead, when what [`answer`](Self::answer) or the last call of this said of
+    /// it could not be done: the next link, or an External abort behind the last one.
+    #[cold]
+    pub fn pass_on(&mut self, access: &Access, origin: &OriginState, task: Task) -> Delivery {
+        let OfClass { chain, progress, .. } = &mut self.classes[access.class.index()];
+        let next = progress.skip(place(access, origin.elr), task, chain.len());
+        let mechanism = next.map_or(Mechanism::EXTERNAL_ABORT, |link| chain.link(link));
+        count(&mut self.counts, access.class, mechanism);
+        self.log.amend(mechanism);
+        mechanism.deliver(access, &self.rules, || *origin)
+    }
+
+    /// How often accesses of `class` were answered by mechanisms of `mechanism`'s kind (aborts of any status code are
+    /// one kind). One that could not answer counts too.
+    #[must_use]
+    pub const fn count(&self, class: Class, mechanism: Mechanism) -> u64 {
+        self.counts[class.index()][mechanism.kind()]
     }
 
     /// Whether there is to be a line of log about an access of `class` at counter value `now`: not if there were many
     /// lately.
     #[inline(always)]
-    pub fn is_due(&mut self, class: Class, now: u64) -> bool {
+    #[must_use]
+    pub const fn is_due(&self, class: Class, now: u64) -> bool {
         self.classes[class.index()].limit.admits(now)
     }
 
     /// Writes the line about the newest record, which is that access.
     #[cold]
     pub fn tell(&mut self, class: Class, now: u64) {
-        say(self.log.newest(), &mut self.classes[class.index()].limit, now);
+        let counts = &self.counts[class.index()];
+        let events = counts.iter().fold(0, |sum: u64, count| sum.wrapping_add(*count));
+        say(self.log.newest(), &mut self.classes[class.index()].limit, now, events);
     }
 
     /// Records what the SMMU refused a device.
     pub fn device(&mut self, record: Record) {
         self.log.push(record);
+        self.device_events = self.device_events.wrapping_add(1);
         if self.device_limit.admits(record.at) {
-            say(self.log.newest(), &mut self.device_limit, record.at);
+            say(self.log.newest(), &mut self.device_limit, record.at, self.device_events);
         }
     }
 
@@ -156,9 +184,22 @@ impl Faults {
     }
 }
 
+/// From where to where it was.
+#[inline(always)]
+const fn place(access: &Access, pc: u64) -> Place {
+    Place { pc, va: access.far }
+}
+
+#[inline(always)]
+fn count(counts: &mut Counts, class: Class, mechanism: Mechanism) {
+    let count = &mut counts[class.index()][mechanism.kind()];
+    // 2^64 faults do not happen.
+    *count = count.wrapping_add(1);
+}
+
 /// One line of log.
-fn say(record: &Record, limit: &mut Limiter, now: u64) {
-    let unsaid = limit.spend(now);
+fn say(record: &Record, limit: &mut Limiter, now: u64, events: u64) {
+    let unsaid = limit.spend(now, events);
     log::warn!("refused: {} ({} like it not shown)", record, unsaid);
 }
 
@@ -166,6 +207,7 @@ fn say(record: &Record, limit: &mut Limiter, now: u64) {
 mod tests {
     use super::*;
     use crate::trap::{Esr, Hpfar};
+    use std::vec::Vec;
 
     const RULES: EntryRules = EntryRules::new(EntryFeatures::NONE);
     const EL1H: u64 = 0x3c5;
@@ -197,6 +239,11 @@ mod tests {
         }
     }
 
+    fn answer(faults: &mut Faults, spsr: u64, now: u64) -> Delivery {
+        let origin = origin(spsr);
+        faults.answer(&access(spsr), origin.elr, &at(now), task, |_| origin)
+    }
+
     fn access(spsr: u64) -> Access {
         Access::decode(Esr::new(0x9307_0047), KERNEL, Hpfar::new(0x48_0000), spsr).unwrap()
     }
@@ -204,16 +251,14 @@ mod tests {
     #[test]
     fn a_kernel_access_gets_a_fix_up_and_then_the_end() {
         let mut faults = Faults::new(Policy::DEFAULT, RULES, 1_000_000);
-        let Delivery::Exception(e) = faults.answer(&access(EL1H), &origin(EL1H), &at(10), task) else {
+        let Delivery::Exception(e) = answer(&mut faults, EL1H, 10) else {
             panic!("the first link is an abort")
         };
         assert_eq!((e.esr_el1, e.far_el1), (0x9600_0061, KERNEL));
         assert_eq!((e.elr_el1, e.spsr_el1), (0xffff_8000_8000_1234, EL1H));
         assert_eq!(e.pc, 0xffff_8000_8001_0200);
-        assert_eq!(
-            faults.answer(&access(EL1H), &origin(EL1H), &at(20), task),
-            Delivery::Halt
-        );
+        assert_eq!(answer(&mut faults, EL1H, 20), Delivery::Special(Special::Halt));
+        assert_eq!(faults.count(Class::El1Kernel, Mechanism::Halt), 1);
         let (lost, first) = faults.read().unwrap();
         assert_eq!(
             (lost, first.ipa()),
@@ -232,13 +277,76 @@ mod tests {
     fn a_process_is_told_each_time() {
         let mut faults = Faults::new(Policy::DEFAULT, RULES, 1_000_000);
         for n in 0..100 {
-            let delivery = faults.answer(&access(0), &origin(0), &at(n), task);
+            let delivery = answer(&mut faults, 0, n);
             let Delivery::Exception(e) = delivery else {
                 panic!("a process must not stop a CPU")
             };
             assert_eq!(e.esr_el1, 0x9200_0050);
         }
+        assert_eq!(faults.count(Class::El0, Mechanism::EXTERNAL_ABORT), 100);
         assert_eq!(faults.read().map(|(lost, _)| lost), Some(100 - RECORDS as u64));
+    }
+
+    /// The links that one access gets, when none but an abort can be used.
+    fn tried(text: &str, times: usize) -> Vec<Delivery> {
+        let policy = Policy::parse(text, &Policy::DEFAULT).unwrap();
+        let mut faults = Faults::new(policy, RULES, 1_000_000);
+        let mut seen = Vec::new();
+        for n in 0..times as u64 {
+            let mut delivery = answer(&mut faults, EL1H, n);
+            while !matches!(delivery, Delivery::Exception(_) | Delivery::Special(Special::Halt)) {
+                seen.push(delivery);
+                delivery = faults.pass_on(&access(EL1H), &origin(EL1H), task());
+            }
+            seen.push(delivery);
+            let (_, record) = faults.read().unwrap();
+            let Toucher::Cpu { mechanism, .. } = record.toucher else {
+                panic!()
+            };
+            let answered = mechanism.deliver(&access(EL1H), &RULES, || origin(EL1H));
+            assert_eq!(answered, delivery, "the record names what has answered");
+        }
+        seen
+    }
+
+    #[test]
+    fn what_cannot_answer_passes_on_in_the_same_trap() {
+        let by = |mechanism: Mechanism| mechanism.deliver(&access(EL1H), &RULES, || origin(EL1H));
+        let (alignment, external) = (by(Mechanism::ALIGNMENT_ABORT), by(Mechanism::EXTERNAL_ABORT));
+        assert_eq!(
+            tried("all=sdei,unmapped,alignment-abort,halt", 3),
+            [
+                Delivery::Special(Special::Event),
+                Delivery::Special(Special::PassOn),
+                alignment,
+                Delivery::Special(Special::Halt),
+                Delivery::Special(Special::Halt)
+            ]
+        );
+        // Behind the last link comes what the architecture has, again and again.
+        assert_eq!(
+            tried("all=alignment-abort,decoy", 3),
+            [
+                alignment,
+                Delivery::Special(Special::Decoy),
+                external,
+                Delivery::Special(Special::Decoy),
+                external
+            ]
+        );
+        assert_eq!(
+            tried("all=force-reclaim", 2),
+            [
+                Delivery::Special(Special::ForceReclaim),
+                external,
+                Delivery::Special(Special::ForceReclaim),
+                external
+            ]
+        );
+        assert_eq!(
+            tried("all=unmapped!", 1),
+            [Delivery::Special(Special::PassOn), external]
+        );
     }
 
     #[test]
@@ -254,7 +362,7 @@ mod tests {
             let policy = Policy::parse(text, &Policy::DEFAULT).unwrap();
             let mut faults = Faults::new(policy, RULES, 1_000_000);
             for n in 0..3 {
-                let delivery = faults.answer(&access(EL1H), &origin(EL1H), &at(n), task);
+                let delivery = answer(&mut faults, EL1H, n);
                 let Delivery::Exception(e) = delivery else {
                     panic!("{text}")
                 };

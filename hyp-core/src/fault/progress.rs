@@ -152,6 +152,18 @@ impl Progress {
         slot.link = 0;
     }
 
+    /// The link behind the one that an access has got last, if its chain (of `links` links) has one: that could not be
+    /// used. An access that is not there has got the first.
+    pub fn skip(&mut self, access: Place, task: Task, links: usize) -> Option<usize> {
+        let attempt = Attempt { access, task };
+        let slot = self.slots.iter_mut().find(|slot| slot.attempt == attempt)?;
+        let next = slot.link.saturating_add(1);
+        (usize::from(next) < links).then(|| {
+            slot.link = next;
+            usize::from(next)
+        })
+    }
+
     /// The link that is due for an access, if it is there.
     #[cold]
     fn again(&mut self, attempt: Attempt, now: u64, links: usize) -> Option<usize> {

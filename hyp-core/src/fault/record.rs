@@ -147,6 +147,14 @@ impl FaultLog {
         self.written = self.written.wrapping_add(1);
     }
 
+    /// Corrects the newest record: this is what has answered.
+    pub fn amend(&mut self, by: Mechanism) {
+        let newest = self.written.wrapping_sub(1) as usize % RECORDS;
+        if let Toucher::Cpu { mechanism, .. } = &mut self.records[newest].toucher {
+            *mechanism = by;
+        }
+    }
+
     /// The record that was kept last, read or not; before the first, one that says nothing.
     #[must_use]
     pub const fn newest(&self) -> &Record {

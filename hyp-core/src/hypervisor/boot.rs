@@ -94,7 +94,7 @@ impl<B: Board> Hypervisor<B> {
         interrupts.init_cpu()?;
         let containment = self.containment(&tree, arguments);
         let ids = IdRegisters::read();
-        let rules = EntryRules::new(features.entry());
+        let rules = EntryRules::new(features.entry()).with_new_syndrome(B::CONFIG.new_syndrome);
         self.state.lock().faults = Faults::new(policy, rules, arch::counter_frequency());
         let psci = TicketMutex::new(cpus(&tree)?);
         let facts = Facts {

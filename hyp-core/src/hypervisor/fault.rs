@@ -3,7 +3,9 @@
 use super::{EVENT_BOUND, Hypervisor, Locked};
 use crate::arch::aarch64::{self as arch, AbortFrame, PerCpu, Return, TrapFrame};
 use crate::board::Board;
-use crate::fault::{Access, Circumstances, Class, Delivery, Mechanism, OriginState, Record, Toucher};
+use crate::fault::{
+    Access, Circumstances, Class, Delivery, EntryRules, Mechanism, OriginState, Record, Special, Toucher,
+};
 use crate::trap::{AbortIss, Esr, Hpfar};
 use crate::{PageState, VmId};
 use leasehold_hal::{AttachedIommu, InterruptController, IommuEvent, IommuEventKind};
@@ -61,21 +63,58 @@ impl<B: Board> Hypervisor<B> {
     /// The policy's answer for lent memory.
     #[inline(always)]
     fn refuse(&self, mut state: Locked<'_>, frame: &mut AbortFrame, access: &Access, borrower: VmId) {
-        let faults = &mut state.faults;
-        let extras = faults
-            .rules()
-            .has_extras()
-            .then(|| arch::extras(&self.facts().features));
-        let origin = arch::origin(frame.back(), extras);
         let now = arch::counter();
         let at = Circumstances {
             cpu: PerCpu::this().index() as u8,
             now,
             borrower: Some(borrower),
         };
-        match faults.answer(access, &origin, &at, arch::task) {
+        let back = frame.back();
+        let origin = |rules: &EntryRules| {
+            let extras = rules.has_extras().then(|| arch::extras(&self.facts().features));
+            arch::origin(back, extras)
+        };
+        match state.faults.answer(access, back.elr, &at, arch::task, origin) {
             Delivery::Exception(exception) => arch::deliver(frame.back(), &exception),
-            Delivery::Halt => self.halt(state, frame, access.class, borrower),
+            Delivery::Special(special) => return self.special(state, frame, access.page, borrower, special),
+        }
+        if state.faults.is_due(access.class, now) {
+            self.tell(state, access.class, now);
+        }
+    }
+
+    /// An answer that is more than an exception. What cannot be done passes on to the chain's next link, at most to the
+    /// External abort behind the last one.
+    #[cold]
+    fn special(
+        &self,
+        mut state: Locked<'_>,
+        frame: &mut AbortFrame,
+        page: Option<Ipa>,
+        borrower: VmId,
+        first: Special,
+    ) {
+        let Some(access) = abort(frame.back()) else { return };
+        let access = Access { page, ..access };
+        let now = arch::counter();
+        let origin = self.origin(frame.back());
+        let mut delivery = Delivery::Special(first);
+        loop {
+            let done = match delivery {
+                Delivery::Exception(exception) => {
+                    arch::deliver(frame.back(), &exception);
+                    true
+                }
+                Delivery::Special(Special::Halt) => self.halt(state, frame, access.class, borrower),
+                Delivery::Special(Special::Event) => self.event(&mut state, frame, &access),
+                Delivery::Special(Special::Decoy) => self.decoy(&mut state, frame, &access),
+                Delivery::Special(Special::ForceReclaim) => self.force_reclaim(&mut state, frame, &access),
+                Delivery::Special(Special::PassOn) => false,
+            };
+            if done {
+                break;
+            }
+            delivery = state.faults.pass_on(&access, &origin, arch::task());
         }
         if state.faults.is_due(access.class, now) {
             self.tell(state, access.class, now);
@@ -131,7 +170,7 @@ impl<B: Board> Hypervisor<B> {
             state,
         );
         let (rules, origin) = (&self.facts().rules, self.origin(&frame.back));
-        if let Delivery::Exception(exception) = Mechanism::EXTERNAL_ABORT.deliver(access, rules, &origin) {
+        if let Delivery::Exception(exception) = Mechanism::EXTERNAL_ABORT.deliver(access, rules, || origin) {
             arch::deliver(&mut frame.back, &exception);
         }
     }

@@ -165,7 +165,8 @@ impl<B: Board> Hypervisor<B> {
             });
         }
         crate::log::debug!("vm {}: nothing at {}, PC={=u64:#x}", id, access.page, origin.elr);
-        if let Delivery::Exception(exception) = Mechanism::EXTERNAL_ABORT.deliver(&access, &self.facts().rules, &origin)
+        if let Delivery::Exception(exception) =
+            Mechanism::EXTERNAL_ABORT.deliver(&access, &self.facts().rules, || origin)
         {
             run.context().deliver(&exception);
         }

@@ -6,6 +6,7 @@
 
 mod boot;
 mod boot_error;
+mod decoy;
 mod dump;
 mod fault;
 mod guest;
@@ -13,6 +14,8 @@ mod host;
 mod machine;
 mod memory_calls;
 mod power;
+mod reclaim;
+mod sdei;
 mod vendor;
 
 use crate::Ownership;

@@ -36,7 +36,12 @@ pub(super) fn codes(spec: &str) -> Option<String> {
         .filter_map(|(class, name)| match policy.chain(*class).link(0) {
             Mechanism::Abort(status) => Some(format!("{name}:{:#x}", status.raw())),
             Mechanism::TaggedAbort => Some(format!("{name}:tagged")),
-            Mechanism::Halt => None,
+            Mechanism::Halt
+            | Mechanism::NewSyndrome
+            | Mechanism::Sdei
+            | Mechanism::Decoy
+            | Mechanism::ForceReclaim
+            | Mechanism::Unmapped => None,
         });
     let expected: Vec<_> = expected.collect();
     (!expected.is_empty()).then(|| expected.join(","))

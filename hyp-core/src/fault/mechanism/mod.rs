@@ -1,7 +1,7 @@
 //! What can be done about a refused access. A file for each way; this enum is the seam between them and the rest.
 
 mod abort;
-mod halt;
+mod new_syndrome;
 mod tagged;
 
 use super::access::{Access, Class};
@@ -18,6 +18,16 @@ pub enum Mechanism {
     TaggedAbort,
     /// The CPU stops, with a dump.
     Halt,
+    /// An abort at EL1 with the syndrome that the board has for it: for the day when the architecture allots one.
+    NewSyndrome,
+    /// An SDEI event (Arm DEN0054) for the handler that the host has registered.
+    Sdei,
+    /// The access is served on other memory.
+    Decoy,
+    /// The page is taken from the borrower, scrubbed, and the host's again.
+    ForceReclaim,
+    /// No answer of its own: lends are refused while the host maps the memory, and what it maps later is for the next link.
+    Unmapped,
 }
 
 /// What a mechanism has come up with.
@@ -26,8 +36,24 @@ pub enum Mechanism {
 pub enum Delivery {
     /// Write these registers and go on in EL1's handler.
     Exception(Exception),
+    /// More than that.
+    Special(Special),
+}
+
+/// An answer that is more than an exception.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Special {
     /// Stop this CPU.
     Halt,
+    /// Have the host's handler called, if there is one.
+    Event,
+    /// Serve the access on other memory, if it can be.
+    Decoy,
+    /// Take the page from the borrower, if it can be.
+    ForceReclaim,
+    /// The next link is due at once.
+    PassOn,
 }
 
 /// Why a text does not name a mechanism.
@@ -35,14 +61,20 @@ pub enum Delivery {
 pub enum NameError {
     /// There is none of this name.
     Unknown,
-    /// Leasehold knows the name, this build does not have it.
-    NotInThisBuild,
     /// What is in `abort(...)` is not a number of six bits.
     BadStatus,
 }
 
-/// Names that are taken, so that a policy which needs them is told why it is refused.
-const NOT_IN_THIS_BUILD: [&str; 5] = ["new-syndrome", "sdei", "decoy", "force-reclaim", "unmapped"];
+/// The names of those that have no number in them.
+const NAMES: [(&str, Mechanism); 7] = [
+    (tagged::NAME, Mechanism::TaggedAbort),
+    ("halt", Mechanism::Halt),
+    ("new-syndrome", Mechanism::NewSyndrome),
+    ("sdei", Mechanism::Sdei),
+    ("decoy", Mechanism::Decoy),
+    ("force-reclaim", Mechanism::ForceReclaim),
+    ("unmapped", Mechanism::Unmapped),
+];
 
 impl Mechanism {
     /// Synchronous External abort (0x10): pure architecture, and Gunyah's choice.
@@ -56,6 +88,25 @@ impl Mechanism {
     /// Granule Protection Fault (0x28).
     pub const GRANULE_ABORT: Self = Self::Abort(FaultStatus::GRANULE);
 
+    /// How many kinds there are, for tables indexed by [`kind`](Self::kind).
+    pub const KINDS: usize = 8;
+
+    /// A small number for tables: which kind it is, the status code aside.
+    #[must_use]
+    #[inline(always)]
+    pub const fn kind(self) -> usize {
+        match self {
+            Self::Abort(_) => 0,
+            Self::TaggedAbort => 1,
+            Self::Halt => 2,
+            Self::NewSyndrome => 3,
+            Self::Sdei => 4,
+            Self::Decoy => 5,
+            Self::ForceReclaim => 6,
+            Self::Unmapped => 7,
+        }
+    }
+
     /// The number in fault records: one of `MECHANISM_*` of the ABI, a status code in bits 15:8.
     #[must_use]
     pub const fn abi(self) -> u64 {
@@ -64,19 +115,29 @@ impl Mechanism {
             Self::Abort(status) => vendor::MECHANISM_ABORT | (status.raw() as u64) << 8,
             Self::TaggedAbort => vendor::MECHANISM_TAGGED_ABORT,
             Self::Halt => vendor::MECHANISM_HALT,
+            Self::NewSyndrome => vendor::MECHANISM_NEW_SYNDROME,
+            Self::Sdei => vendor::MECHANISM_SDEI,
+            Self::Decoy => vendor::MECHANISM_DECOY,
+            Self::ForceReclaim => vendor::MECHANISM_FORCE_RECLAIM,
+            Self::Unmapped => vendor::MECHANISM_UNMAPPED,
         }
     }
 
-    /// Answers `access`.
+    /// Answers `access`; `origin` is asked for where that is by an exception.
     #[must_use]
     #[inline(always)]
-    pub const fn deliver(self, access: &Access, rules: &EntryRules, origin: &OriginState) -> Delivery {
+    pub fn deliver(self, access: &Access, rules: &EntryRules, origin: impl FnOnce() -> OriginState) -> Delivery {
         let syndrome = match self {
             Self::Abort(status) => abort::syndrome(status, access),
             Self::TaggedAbort => tagged::syndrome(access),
-            Self::Halt => return halt::DELIVERY,
+            Self::NewSyndrome => new_syndrome::syndrome(rules.new_syndrome(), access),
+            Self::Halt => return Delivery::Special(Special::Halt),
+            Self::Sdei => return Delivery::Special(Special::Event),
+            Self::Decoy => return Delivery::Special(Special::Decoy),
+            Self::ForceReclaim => return Delivery::Special(Special::ForceReclaim),
+            Self::Unmapped => return Delivery::Special(Special::PassOn),
         };
-        Delivery::Exception(take(rules, origin, syndrome))
+        Delivery::Exception(take(rules, &origin(), syndrome))
     }
 
     /// Whether Linux may answer it by executing the very same access again, for ever, with nobody told.
@@ -85,8 +146,16 @@ impl Mechanism {
         match self {
             Self::Abort(status) => abort::may_loop(status, class),
             Self::TaggedAbort => tagged::MAY_LOOP,
-            Self::Halt => false,
+            // Of a syndrome that nobody knows nothing is known.
+            Self::NewSyndrome => true,
+            Self::Halt | Self::Sdei | Self::Decoy | Self::ForceReclaim | Self::Unmapped => false,
         }
+    }
+
+    /// Whether it answers only hosts that have prepared for it: then another has to follow.
+    #[must_use]
+    pub const fn needs_the_host(self) -> bool {
+        matches!(self, Self::Sdei | Self::Unmapped)
     }
 
     /// The mechanism that `text` names: a preset, `abort(CODE)` with a decimal or `0x` number, or another's name.
@@ -97,24 +166,33 @@ impl Mechanism {
         if let Some(status) = abort::parse(text) {
             return status.map(Self::Abort);
         }
-        match text {
-            tagged::NAME => Ok(Self::TaggedAbort),
-            halt::NAME => Ok(Self::Halt),
-            _ if NOT_IN_THIS_BUILD.contains(&text) => Err(NameError::NotInThisBuild),
-            _ => Err(NameError::Unknown),
+        let found = NAMES.iter().find(|(name, _)| *name == text);
+        found.map(|(_, mechanism)| *mechanism).ok_or(NameError::Unknown)
+    }
+
+    /// Its name, if it has no number.
+    fn name(self) -> Option<&'static str> {
+        if let Self::Abort(status) = self {
+            return abort::preset(status);
+        }
+        let found = NAMES.iter().find(|(_, mechanism)| *mechanism == self);
+        found.map(|(name, _)| *name)
+    }
+
+    /// The status code, if it is an abort of that kind; else zero.
+    fn status(self) -> u8 {
+        match self {
+            Self::Abort(status) => status.raw(),
+            _ => 0,
         }
     }
 }
 
 impl fmt::Display for Mechanism {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Abort(status) => match abort::preset(*status) {
-                Some(name) => f.write_str(name),
-                None => write!(f, "abort({:#x})", status.raw()),
-            },
-            Self::TaggedAbort => f.write_str(tagged::NAME),
-            Self::Halt => f.write_str(halt::NAME),
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "abort({:#x})", self.status()),
         }
     }
 }
@@ -122,13 +200,9 @@ impl fmt::Display for Mechanism {
 #[cfg(feature = "defmt")]
 impl defmt::Format for Mechanism {
     fn format(&self, f: defmt::Formatter<'_>) {
-        match self {
-            Self::Abort(status) => match abort::preset(*status) {
-                Some(name) => defmt::write!(f, "{=str}", name),
-                None => defmt::write!(f, "abort({=u8:#x})", status.raw()),
-            },
-            Self::TaggedAbort => defmt::write!(f, "{=str}", tagged::NAME),
-            Self::Halt => defmt::write!(f, "{=str}", halt::NAME),
+        match self.name() {
+            Some(name) => defmt::write!(f, "{=str}", name),
+            None => defmt::write!(f, "abort({=u8:#x})", self.status()),
         }
     }
 }
@@ -146,7 +220,8 @@ mod tests {
             assert_eq!(Mechanism::parse(&mechanism.to_string()), Ok(mechanism));
             assert_eq!(Mechanism::parse(&format!("abort({raw})")), Ok(mechanism));
         }
-        for mechanism in [Mechanism::TaggedAbort, Mechanism::Halt] {
+        for (n, (name, mechanism)) in NAMES.into_iter().enumerate() {
+            assert_eq!((mechanism.to_string().as_str(), mechanism.kind()), (name, n + 1));
             assert_eq!(Mechanism::parse(&mechanism.to_string()), Ok(mechanism));
         }
         assert_eq!(Mechanism::parse("external-abort"), Ok(Mechanism::EXTERNAL_ABORT));
@@ -156,9 +231,6 @@ mod tests {
 
     #[test]
     fn names_that_mean_nothing_here_say_why() {
-        for name in ["sdei", "decoy", "force-reclaim", "unmapped", "new-syndrome"] {
-            assert_eq!(Mechanism::parse(name), Err(NameError::NotInThisBuild));
-        }
         for name in [
             "",
             "abort",
@@ -188,5 +260,6 @@ mod tests {
         assert_eq!(Mechanism::EXTERNAL_ABORT.abi(), 0x1001);
         assert_eq!(Mechanism::TaggedAbort.abi(), 2);
         assert_eq!(Mechanism::Halt.abi(), 3);
+        assert_eq!(Mechanism::Unmapped.abi(), 8);
     }
 }

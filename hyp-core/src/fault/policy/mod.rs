@@ -8,7 +8,9 @@
 //! hang the CPU, at EL1 beyond help. Such a chain is refused. To measure a mechanism alone, the last link takes a mark,
 //! `all=translation-abort!`, which says that endless tries are meant.
 //!
-//! Links behind `halt` are never reached, and refused too.
+//! Links behind `halt` are never reached, and refused too. So is a chain that ends with a link which only a host can use
+//! that has prepared for it; the mark says that this is meant too. Where a chain's last link cannot be used, the access gets
+//! what the architecture has for it, an External abort.
 
 mod parse;
 
@@ -38,6 +40,8 @@ pub enum ChainError {
     MayLoop(Mechanism),
     /// A link stands behind `halt`.
     BehindHalt,
+    /// The last link answers only hosts that have prepared for it.
+    NeedsTheHost(Mechanism),
 }
 
 impl Chain {
@@ -98,6 +102,9 @@ impl Chain {
         let last = self.link(self.len() - 1);
         if last.may_loop(class) && !self.endless {
             return Err(ChainError::MayLoop(last));
+        }
+        if last.needs_the_host() && !self.endless {
+            return Err(ChainError::NeedsTheHost(last));
         }
         Ok(())
     }

@@ -22,8 +22,6 @@ pub enum PolicyError<'s> {
     UnknownClass(&'s str),
     /// There is no mechanism of this name.
     UnknownMechanism(&'s str),
-    /// This build does not have the mechanism.
-    NotInThisBuild(&'s str),
     /// Not a fault status code: a number from 0 to 63, decimal or with `0x`.
     BadStatus(&'s str),
     /// More than [`MAX_LINKS`] links.
@@ -36,6 +34,8 @@ pub enum PolicyError<'s> {
     MayLoop(Class, Mechanism),
     /// A chain with a link behind `halt`.
     BehindHalt(Class),
+    /// A chain whose last link answers only hosts that have prepared for it, without the mark.
+    NeedsTheHost(Class, Mechanism),
 }
 
 impl fmt::Display for PolicyError<'_> {
@@ -44,7 +44,6 @@ impl fmt::Display for PolicyError<'_> {
             Self::UnknownPolicy(name) => write!(f, "fault policy: no policy is called \"{name}\""),
             Self::UnknownClass(name) => write!(f, "fault policy: no class of access is called \"{name}\""),
             Self::UnknownMechanism(name) => write!(f, "fault policy: no mechanism is called \"{name}\""),
-            Self::NotInThisBuild(name) => write!(f, "fault policy: \"{name}\" is not in this build"),
             Self::BadStatus(link) => write!(f, "fault policy: \"{link}\" has no fault status code (0 to 63)"),
             Self::TooLong(clause) => write!(f, "fault policy: \"{clause}\" has more than {MAX_LINKS} links"),
             Self::Repeated(class) => write!(f, "fault policy: \"{class}\" comes after a clause for the same class"),
@@ -52,6 +51,12 @@ impl fmt::Display for PolicyError<'_> {
             Self::MayLoop(class, link) => write!(
                 f,
                 "fault policy: \"{link}\" at the end of {}'s chain may make the host try for ever; \
+                 let something follow it, or write \"{link}!\" if that is meant",
+                class.name()
+            ),
+            Self::NeedsTheHost(class, link) => write!(
+                f,
+                "fault policy: \"{link}\" at the end of {}'s chain needs a host that has prepared for it; \
                  let something follow it, or write \"{link}!\" if that is meant",
                 class.name()
             ),
@@ -95,6 +100,7 @@ impl Policy {
         policy.check().map_err(|(class, error)| match error {
             ChainError::MayLoop(link) => PolicyError::MayLoop(class, link),
             ChainError::BehindHalt => PolicyError::BehindHalt(class),
+            ChainError::NeedsTheHost(link) => PolicyError::NeedsTheHost(class, link),
         })?;
         Ok(policy)
     }
@@ -117,7 +123,6 @@ fn parse_chain(text: &str) -> Result<Chain, PolicyError<'_>> {
         }
         let mechanism = Mechanism::parse(link).map_err(|error| match error {
             NameError::Unknown => PolicyError::UnknownMechanism(link),
-            NameError::NotInThisBuild => PolicyError::NotInThisBuild(link),
             NameError::BadStatus => PolicyError::BadStatus(link),
         })?;
         found.push(mechanism).map_err(|_| PolicyError::TooLong(text))?;
@@ -213,7 +218,7 @@ mod tests {
             ("el0=", PolicyError::UnknownMechanism("")),
             ("el0=halt,", PolicyError::UnknownMechanism("")),
             ("el0=panic", PolicyError::UnknownMechanism("panic")),
-            ("el0=sdei,halt", PolicyError::NotInThisBuild("sdei")),
+            ("el0=sdei", PolicyError::NeedsTheHost(Class::El0, Mechanism::Sdei)),
             ("el0=abort(64)", PolicyError::BadStatus("abort(64)")),
             ("el0=halt;", PolicyError::UnknownPolicy("")),
             ("el0=halt;gunyah", PolicyError::UnknownPolicy("gunyah")),
@@ -226,8 +231,9 @@ mod tests {
         let five = "el0=external-abort,external-abort,external-abort,external-abort,halt";
         assert!(matches!(parse(five), Err(PolicyError::TooLong(_))));
         assert_eq!(
-            parse("all=decoy").unwrap_err().to_string(),
-            "fault policy: \"decoy\" is not in this build"
+            parse("all=sdei").unwrap_err().to_string(),
+            "fault policy: \"sdei\" at the end of el0's chain needs a host that has prepared for it; \
+             let something follow it, or write \"sdei!\" if that is meant"
         );
     }
 
@@ -236,6 +242,11 @@ mod tests {
             (0..64u8).prop_map(|raw| Mechanism::Abort(FaultStatus::new(raw).unwrap())),
             Just(Mechanism::TaggedAbort),
             Just(Mechanism::Halt),
+            Just(Mechanism::NewSyndrome),
+            Just(Mechanism::Sdei),
+            Just(Mechanism::Decoy),
+            Just(Mechanism::ForceReclaim),
+            Just(Mechanism::Unmapped),
         ]
     }
 
@@ -255,7 +266,10 @@ mod tests {
             match policy.check() {
                 Ok(()) => prop_assert_eq!(read, Ok(policy)),
                 Err(_) => prop_assert!(
-                    matches!(read, Err(PolicyError::MayLoop(..) | PolicyError::BehindHalt(_))),
+                    matches!(
+                        read,
+                        Err(PolicyError::MayLoop(..) | PolicyError::BehindHalt(_) | PolicyError::NeedsTheHost(..))
+                    ),
                     "{}", text
                 ),
             }
