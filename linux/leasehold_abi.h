@@ -39,6 +39,9 @@
 /* Takes the oldest fault record: class, IPA, VA, PC, ESR_EL2, borrower, link, CPU, time in
  * counter ticks. */
 #define LH_FAULT_READ                   0xc6000020U
+/* Tells how often accesses of a class were answered by mechanisms of each kind, since boot: one
+ * that could not answer counts too. */
+#define LH_FAULT_COUNTS                 0xc6000022U
 
 /* Status codes of the calls */
 /* Done. */

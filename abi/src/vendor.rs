@@ -40,6 +40,12 @@ calls! {
         "records lost", "class", "IPA", "VA", "PC", "ESR_EL2", "borrower's id", "mechanism", "CPU, or a device's stream id",
         "counter"
     );
+    /// Tells how often accesses of a class were answered by mechanisms of each kind, since boot: one that could not answer
+    /// counts too.
+    FAULT_COUNTS = 0xC600_0022 ("class") -> (
+        "aborts of any status code", "tagged aborts", "halts", "new syndromes", "SDEI events", "decoys", "pages taken",
+        "unmapped"
+    );
 }
 
 constants! {

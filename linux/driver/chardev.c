@@ -19,6 +19,7 @@ union lh_args {
 	struct leasehold_run run;
 	struct leasehold_destroy destroy;
 	struct leasehold_faults faults;
+	struct leasehold_fault_counts fault_counts;
 };
 
 static int lh_features(struct leasehold_features *features)
@@ -59,6 +60,8 @@ static int lh_dispatch(struct lh_vm *vm, unsigned int command,
 		return lh_vm_destroy(vm, &args->destroy);
 	case LEASEHOLD_IOC_FAULTS:
 		return lh_faults(&args->faults);
+	case LEASEHOLD_IOC_FAULT_COUNTS:
+		return lh_fault_counts(&args->fault_counts);
 	default:
 		return -ENOTTY;
 	}

@@ -169,6 +169,7 @@ __poll_t lh_console_poll(struct lh_vm *vm, struct file *file,
 
 /* fault.c */
 int lh_faults(struct leasehold_faults *faults);
+int lh_fault_counts(struct leasehold_fault_counts *counts);
 
 /* chardev.c */
 int lh_chardev_register(void);

@@ -5,6 +5,7 @@
 #include <linux/errno.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 
 static int fault_take(struct leasehold_fault *fault, u64 *lost)
@@ -60,5 +61,25 @@ int lh_faults(struct leasehold_faults *faults)
 		faults->count++;
 		cond_resched();
 	}
+	return 0;
+}
+
+/**
+ * lh_fault_counts - ask how often touches of a class were answered, and how
+ * @counts: the class, and what comes of it
+ *
+ * Return: 0 or an error.
+ */
+int lh_fault_counts(struct leasehold_fault_counts *counts)
+{
+	struct arm_smccc_1_2_regs regs = {
+		.a0 = LH_FAULT_COUNTS,
+		.a1 = counts->access,
+	};
+	int error = lh_call(&regs);
+
+	if (error)
+		return error;
+	memcpy(counts->counts, &regs.a1, sizeof(counts->counts));
 	return 0;
 }

@@ -146,11 +146,11 @@ impl Faults {
         mechanism.deliver(access, &self.rules, || *origin)
     }
 
-    /// How often accesses of `class` were answered by mechanisms of `mechanism`'s kind (aborts of any status code are
-    /// one kind). One that could not answer counts too.
+    /// How often accesses of `class` were answered by mechanisms of each kind, in the order of [`Mechanism::kind`]. One that
+    /// could not answer counts too.
     #[must_use]
-    pub const fn count(&self, class: Class, mechanism: Mechanism) -> u64 {
-        self.counts[class.index()][mechanism.kind()]
+    pub const fn counts(&self, class: Class) -> &[u64; Mechanism::KINDS] {
+        &self.counts[class.index()]
     }
 
     /// Whether there is to be a line of log about an access of `class` at counter value `now`: not if there were many
@@ -258,7 +258,7 @@ mod tests {
         assert_eq!((e.elr_el1, e.spsr_el1), (0xffff_8000_8000_1234, EL1H));
         assert_eq!(e.pc, 0xffff_8000_8001_0200);
         assert_eq!(answer(&mut faults, EL1H, 20), Delivery::Special(Special::Halt));
-        assert_eq!(faults.count(Class::El1Kernel, Mechanism::Halt), 1);
+        assert_eq!(faults.counts(Class::El1Kernel)[Mechanism::Halt.kind()], 1);
         let (lost, first) = faults.read().unwrap();
         assert_eq!(
             (lost, first.ipa()),
@@ -283,7 +283,7 @@ mod tests {
             };
             assert_eq!(e.esr_el1, 0x9200_0050);
         }
-        assert_eq!(faults.count(Class::El0, Mechanism::EXTERNAL_ABORT), 100);
+        assert_eq!(faults.counts(Class::El0)[Mechanism::EXTERNAL_ABORT.kind()], 100);
         assert_eq!(faults.read().map(|(lost, _)| lost), Some(100 - RECORDS as u64));
     }
 

@@ -4,6 +4,7 @@ use super::host::write_uid;
 use super::{Containment, Hypervisor, MAX_LEASES, State, guest};
 use crate::arch::aarch64::TrapFrame;
 use crate::board::Board;
+use crate::fault::{Class, Mechanism};
 use crate::vm::{MAX_GUESTS, Phase, VmError};
 use crate::{Handle, LeaseState, OwnershipError, RANGES_PER_LEASE, Step, VmId};
 use leasehold_abi::{smccc, vendor};
@@ -36,6 +37,7 @@ impl<B: Board> Hypervisor<B> {
             vendor::VM_DESTROY => answer(frame, self.vm_destroy(x1)),
             vendor::CONSOLE_READ => self.console_read(frame),
             vendor::FAULT_READ => answer(frame, self.fault_read()),
+            vendor::FAULT_COUNTS => answer(frame, self.fault_counts(x1)),
             _ => self.host_unknown(frame, function),
         }
     }
@@ -221,6 +223,12 @@ impl<B: Board> Hypervisor<B> {
         values[0] = lost;
         values[1..].copy_from_slice(&record.to_registers());
         Ok(values)
+    }
+
+    fn fault_counts(&self, class: u64) -> Outcome<{ Mechanism::KINDS }> {
+        let class = Class::ALL.into_iter().find(|known| known.abi() == class);
+        let class = class.ok_or(vendor::INVALID_PARAMETERS)?;
+        Ok(*self.state.lock().faults.counts(class))
     }
 }
 

@@ -213,6 +213,19 @@ struct leasehold_faults {
 	__u64 lost;
 };
 
+/**
+ * struct leasehold_fault_counts - how often what has answered touches
+ * @flags: 0
+ * @access: class of the touches (LH_CLASS_* of the ABI, those of CPUs)
+ * @counts: out: answers by each kind of mechanism, in the order of the ABI's
+ *	    FAULT_COUNTS, since the hypervisor has started
+ */
+struct leasehold_fault_counts {
+	__u32 flags;
+	__u32 access;
+	__u64 counts[8];
+};
+
 #define LEASEHOLD_IOC_FEATURES	_IOWR(LEASEHOLD_IOC_TYPE, 0x00, struct leasehold_features)
 #define LEASEHOLD_IOC_CREATE	_IOWR(LEASEHOLD_IOC_TYPE, 0x01, struct leasehold_create)
 #define LEASEHOLD_IOC_LEND	_IOWR(LEASEHOLD_IOC_TYPE, 0x02, struct leasehold_lend)
@@ -221,5 +234,7 @@ struct leasehold_faults {
 #define LEASEHOLD_IOC_RUN	_IOWR(LEASEHOLD_IOC_TYPE, 0x05, struct leasehold_run)
 #define LEASEHOLD_IOC_DESTROY	_IOWR(LEASEHOLD_IOC_TYPE, 0x06, struct leasehold_destroy)
 #define LEASEHOLD_IOC_FAULTS	_IOWR(LEASEHOLD_IOC_TYPE, 0x10, struct leasehold_faults)
+#define LEASEHOLD_IOC_FAULT_COUNTS \
+	_IOWR(LEASEHOLD_IOC_TYPE, 0x11, struct leasehold_fault_counts)
 
 #endif

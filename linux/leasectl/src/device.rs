@@ -173,8 +173,18 @@ struct Faults {
     lost: u64,
 }
 
+/// `struct leasehold_fault_counts`: how often touches of a class were answered, by each kind of mechanism.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FaultCounts {
+    flags: u32,
+    access: u32,
+    /// In the order of the ABI's `FAULT_COUNTS`.
+    pub counts: [u64; 8],
+}
+
 mod ioctl {
-    use super::{Create, Destroyed, Faults, Features, Lend, Load, Run, Start};
+    use super::{Create, Destroyed, FaultCounts, Faults, Features, Lend, Load, Run, Start};
 
     const TYPE: u8 = 0xBA;
 
@@ -186,6 +196,7 @@ mod ioctl {
     nix::ioctl_readwrite!(run, TYPE, 0x05, Run);
     nix::ioctl_readwrite!(destroy, TYPE, 0x06, Destroyed);
     nix::ioctl_readwrite!(faults, TYPE, 0x10, Faults);
+    nix::ioctl_readwrite!(fault_counts, TYPE, 0x11, FaultCounts);
     nix::ioctl_write_ptr!(unknown, TYPE, 0x7f, Load);
 }
 
@@ -350,6 +361,20 @@ impl Device {
                 return Ok(lost);
             }
         }
+    }
+
+    /// How often touches of `class`, one of [`leasehold_abi::vendor::ACCESS_CLASSES`] of CPUs, were answered.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn fault_counts(&self, class: u64) -> Result<FaultCounts, Errno> {
+        let mut args = FaultCounts {
+            access: class as u32,
+            ..FaultCounts::default()
+        };
+        // SAFETY: the descriptor is open, and `args` is the structure that this command reads and writes.
+        unsafe { ioctl::fault_counts(self.0.as_raw_fd(), &raw mut args) }?;
+        Ok(args)
     }
 
     /// Appends what the guest has written on its console to `text`; does not wait.

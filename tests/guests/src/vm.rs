@@ -174,6 +174,17 @@ pub fn fault() -> Result<Record, i32> {
     })
 }
 
+/// `FAULT_COUNTS`: how often touches of `class` (`CLASS_`) were answered, by each kind of mechanism.
+///
+/// # Errors
+/// The status.
+pub fn fault_counts(class: u64) -> Result<[u64; 8], i32> {
+    let r = status(&call(vendor::FAULT_COUNTS, &[class]))?;
+    let mut counts = [0; 8];
+    counts.copy_from_slice(&r[1..9]);
+    Ok(counts)
+}
+
 /// Takes all fault records there are, and says how many they were.
 pub fn drain_faults() -> u32 {
     (0..PATIENCE).take_while(|_| fault().is_ok()).count() as u32

@@ -3,7 +3,7 @@
 use crate::device::{Device, Fault};
 use anyhow::Result;
 use leasehold_abi::Constant;
-use leasehold_abi::vendor::{ACCESS_CLASSES, MECHANISMS};
+use leasehold_abi::vendor::{ACCESS_CLASSES, CALLS, CLASS_DEVICE, MECHANISMS};
 
 /// Bits of a record's mechanism that say which it is; those above are an abort's status code.
 const MECHANISM: u64 = 0xff;
@@ -13,13 +13,30 @@ const MECHANISM: u64 = 0xff;
 /// # Errors
 /// When the driver cannot be asked.
 pub fn run() -> Result<bool> {
+    let device = Device::open()?;
     let mut faults = Vec::new();
-    let lost = Device::open()?.faults(&mut faults)?;
+    let lost = device.faults(&mut faults)?;
     for fault in &faults {
         println!("{}", describe(fault));
     }
     println!("{} records, {lost} lost", faults.len());
+    // Devices are answered by their SMMU.
+    for class in ACCESS_CLASSES.iter().filter(|class| class.value as u64 != CLASS_DEVICE) {
+        let counts = device.fault_counts(class.value as u64)?.counts;
+        if counts != [0; 8] {
+            println!("{}: {}", class.name, totals(&counts));
+        }
+    }
     Ok(true)
+}
+
+/// How often which kind of mechanism has answered.
+pub fn totals(counts: &[u64; 8]) -> String {
+    let call = CALLS.iter().find(|call| call.name == "FAULT_COUNTS");
+    let names = call.map_or(&[][..], |call| call.returns);
+    let counted = names.iter().zip(counts).filter(|(_, count)| **count != 0);
+    let counted: Vec<_> = counted.map(|(name, count)| format!("{count} {name}")).collect();
+    counted.join(", ")
 }
 
 /// One line for a record.
@@ -49,6 +66,14 @@ fn name(table: &[Constant], value: u64) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn totals_name_what_was_counted() {
+        assert_eq!(
+            totals(&[3, 0, 0, 0, 0, 1, 0, 0]),
+            "3 aborts of any status code, 1 decoys"
+        );
+    }
 
     #[test]
     fn a_record_names_what_it_is() {

@@ -1,7 +1,7 @@
 //! Steps that touch lent memory from EL0, through the mapping that is still there.
 
 use super::Demo;
-use crate::command::faults::describe;
+use crate::command::faults::{describe, totals};
 use crate::device::Fault;
 use crate::memory::{BLOCK, PAGE, find_block};
 use crate::touch::{Access, Outcome, touch};
@@ -100,9 +100,14 @@ impl Demo {
             .records
             .iter()
             .find(|fault| self.touches[0].is_in(fault, self.vm));
+        let counts = self.device.fault_counts(CLASS_EL0)?.counts;
+        if counts.iter().sum::<u64>() < self.touches.len() as u64 {
+            bail!("{} touches were counted: {}", self.touches.len(), totals(&counts));
+        }
         Ok(format!(
-            "{} touches, {} records, {} lost; the first: {}",
+            "{} touches, {}; {} records, {} lost; the first: {}",
             self.touches.len(),
+            totals(&counts),
             self.faults.records.len(),
             self.faults.lost,
             first.map(describe).unwrap_or_default(),

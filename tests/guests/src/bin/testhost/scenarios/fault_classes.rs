@@ -3,6 +3,7 @@
 //! ESR_EL1 is compared bit by bit with what the architecture says of an abort to EL1 (Arm ARM D24.2.40); SPSR_EL1,
 //! PSTATE and the vector with those of the same instruction at an address that stage 1 does not map.
 
+use leasehold_abi::vendor;
 use leasehold_guests::arch::cpu;
 use leasehold_guests::arch::el0::{Program, Stub};
 use leasehold_guests::arch::mmu::{self, Access};
@@ -129,6 +130,7 @@ pub fn run(host: &mut Host) {
     translated(host, lent);
     walk(host, id, table);
     cache(host, lent);
+    counted(host, lent);
     if args::has(host.machine.args, "again") {
         again(host, lent);
     }
@@ -264,6 +266,25 @@ fn cache(host: &mut Host, lent: Block) {
                 .step("dc civac", true, format_args!("this machine does not look"));
         }
     }
+}
+
+/// Each touch is counted once, for its class.
+fn counted(host: &mut Host, lent: Block) {
+    let sum = || vm::fault_counts(vendor::CLASS_EL0).map(|counts| counts.iter().sum::<u64>());
+    let (program, user) = (host.program(), host.user(lent.base()));
+    let before = sum();
+    for _ in 0..3 {
+        let _ = program.load(user);
+    }
+    let after = sum();
+    let good = matches!((before, after), (Ok(before), Ok(after)) if after == before + 3);
+    host.report.step("counted", good, format_args!("{before:?} {after:?}"));
+    let unknown = vm::fault_counts(vendor::CLASS_DEVICE);
+    host.report.step(
+        "no such class",
+        unknown == Err(vendor::INVALID_PARAMETERS),
+        format_args!("{unknown:?}"),
+    );
 }
 
 /// A program that tries once more, a while later, is told again.
