@@ -34,6 +34,10 @@
 #define LH_VM_RUN                       0xc6000014U
 /* Stops a VM in any state, relinquishes for it and scrubs, in bounded steps. AGAIN: call again. */
 #define LH_VM_DESTROY                   0xc6000015U
+/* FFA_MEM_LEND of the descriptor in TX, refused (DENIED) while the calling CPU's stage 1 maps
+ * any of the memory at its IPA plus the alias' offset. 64 MiB at most. For a host that unmaps
+ * before it lends: it may map again. */
+#define LH_LEND_UNMAPPED                0xc6000016U
 /* Takes console output of a VM: bytes in x2 to x15, little-endian. */
 #define LH_CONSOLE_READ                 0xc6000018U
 /* Takes the oldest fault record: class, IPA, VA, PC, ESR_EL2, borrower, link, CPU, time in

@@ -33,6 +33,9 @@ calls! {
     VM_RUN = 0xC600_0014 ("VM id", "vCPU, 0") -> ("exit reason", "first detail", "second detail", "third detail");
     /// Stops a VM in any state, relinquishes for it and scrubs, in bounded steps. AGAIN: call again.
     VM_DESTROY = 0xC600_0015 ("VM id") -> ();
+    /// FFA_MEM_LEND of the descriptor in TX, refused (DENIED) while the calling CPU's stage 1 maps any of the memory at its
+    /// IPA plus the alias' offset. 64 MiB at most. For a host that unmaps before it lends: it may map again.
+    LEND_UNMAPPED = 0xC600_0016 ("descriptor's length in bytes", "alias' offset") -> ("lease handle");
     /// Takes console output of a VM: bytes in x2 to x15, little-endian.
     CONSOLE_READ = 0xC600_0018 ("VM id") -> ("number of bytes, 0 to 112");
     /// Takes the oldest fault record: class, IPA, VA, PC, ESR_EL2, borrower, link, CPU, time in counter ticks.

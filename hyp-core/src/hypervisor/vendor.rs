@@ -11,7 +11,7 @@ use leasehold_abi::{smccc, vendor};
 use leasehold_memory_map::{Address, GuestConfig, GuestTree, Ipa, IpaRange, PAGE_SIZE};
 
 /// What a call comes to: values for x1 and further, or a status.
-type Outcome<const N: usize> = Result<[u64; N], i32>;
+pub(super) type Outcome<const N: usize> = Result<[u64; N], i32>;
 
 /// Bytes of the guest's device tree in its memory.
 const TREE_BYTES: u64 = super::GUEST_TREE as u64;
@@ -36,6 +36,7 @@ impl<B: Board> Hypervisor<B> {
             vendor::VM_RUN => answer(frame, self.vm_run(x1, x2)),
             vendor::VM_DESTROY => answer(frame, self.vm_destroy(x1)),
             vendor::CONSOLE_READ => self.console_read(frame),
+            vendor::LEND_UNMAPPED => answer(frame, self.lend_unmapped(x1, x2)),
             vendor::FAULT_READ => answer(frame, self.fault_read()),
             vendor::FAULT_COUNTS => answer(frame, self.fault_counts(x1)),
             _ => self.host_unknown(frame, function),

@@ -19,6 +19,14 @@ pub struct Constituent {
     pub pages: u32,
 }
 
+impl Constituent {
+    /// What nobody can own: empty, and not aligned.
+    pub const NOBODYS: Self = Self {
+        address: u64::MAX,
+        pages: 0,
+    };
+}
+
 impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
     /// Lends `constituents` to `borrower`: when it returns, `lender`'s CPUs and devices cannot reach them any more, and
     /// nobody else can yet. Each constituent is taken from the iterator once, so they may come straight from memory

@@ -174,6 +174,14 @@ pub fn fault() -> Result<Record, i32> {
     })
 }
 
+/// `LEND_UNMAPPED` of the `length` bytes in TX: the handle of a lease of what is not mapped at its IPAs plus `offset`.
+///
+/// # Errors
+/// The status.
+pub fn lend_unmapped(length: u64, offset: u64) -> Result<u64, i32> {
+    status(&call(vendor::LEND_UNMAPPED, &[length, offset])).map(|r| r[1])
+}
+
 /// `FAULT_COUNTS`: how often touches of `class` (`CLASS_`) were answered, by each kind of mechanism.
 ///
 /// # Errors

@@ -256,8 +256,8 @@ pub fn deliver(back: &mut Return, exception: &Exception) {
     back.spsr = exception.pstate;
 }
 
-/// The IPA that the host's stage 1 gives for `va` now, by the CPU's own walk (AT S1E1R or S1E0R).
-pub fn walk_stage1(va: u64, from_el0: bool) -> Option<Ipa> {
+/// PAR_EL1 (Arm ARM D24.2.117) after the CPU's own walk of the host's stage 1 for `va`.
+fn translate(va: u64, from_el0: bool) -> u64 {
     let saved = read!("par_el1");
     // SAFETY: an address translation instruction changes PAR_EL1 alone, which is put back.
     unsafe {
@@ -270,11 +270,28 @@ pub fn walk_stage1(va: u64, from_el0: bool) -> Option<Ipa> {
     barrier::isb();
     let par = read!("par_el1");
     write!("par_el1", saved);
-    // PAR_EL1: F in bit 0, PA in bits 51:12.
+    par
+}
+
+/// The IPA that the host's stage 1 gives for `va` now (AT S1E1R or S1E0R).
+pub fn walk_stage1(va: u64, from_el0: bool) -> Option<Ipa> {
+    let par = translate(va, from_el0);
+    // F in bit 0, PA in bits 51:12.
     if par & 1 != 0 {
         return None;
     }
     Ipa::checked(par & 0x000f_ffff_ffff_f000 | va & 0xfff)
+}
+
+/// Whether this CPU's stage 1 has something at `va`, for whatever kind of access. What cannot be told counts as mapped: a
+/// walk that stage 2 refuses, a table that is none.
+pub fn stage1_maps(va: u64) -> bool {
+    let par = translate(va, false);
+    // F in bit 0, FST in bits 6:1, S (a fault of stage 2's) in bit 9. Of all faults just a translation fault at level -1 to 3
+    // says that there is nothing.
+    let status = par >> 1 & 0x3f;
+    let nothing = par & 1 << 9 == 0 && matches!(status, 0x04..=0x07 | 0x2b);
+    par & 1 == 0 || !nothing
 }
 
 /// Where an abort was.

@@ -1,5 +1,6 @@
 //! Lend, retrieve, relinquish, reclaim.
 
+use super::alias::Unmapped;
 use super::setup::zero;
 use super::{Call, Ffa, Outcome, Refusal, Registers, Surroundings, Terms, low};
 use crate::ffa::mailbox::Buffer;
@@ -65,13 +66,22 @@ impl<const LEASES: usize, const VMS: usize> Ffa<LEASES, VMS> {
         }
         let borrower = VmId::from_endpoint(lend.receiver).filter(|borrower| *borrower != call.caller);
         let borrower = borrower.ok_or(Refusal::NoSuchEndpoint(lend.receiver))?;
-        let lent = call
-            .ownership
-            .lend(call.machine, call.caller, borrower, &mut lend.constituents);
-        // A range that is not encoded as it must be shows as one that nobody owns.
-        let handle = match (lent, lend.constituents.error()) {
-            (Err(_), Some(malformed)) => return Err(malformed.into()),
-            (lent, _) => lent?,
+        let (lent, refusal) = match call.surroundings.alias() {
+            None => {
+                let ranges = &mut lend.constituents;
+                (call.ownership.lend(call.machine, call.caller, borrower, ranges), None)
+            }
+            Some(offset) => {
+                let mut ranges = Unmapped::new(&mut lend.constituents, call.surroundings, offset);
+                let lent = call.ownership.lend(call.machine, call.caller, borrower, &mut ranges);
+                (lent, ranges.refusal())
+            }
+        };
+        // A range that is not encoded as it must be, or is mapped, shows as one that nobody owns.
+        let handle = match (lent, lend.constituents.error(), refusal) {
+            (Err(_), Some(malformed), _) => return Err(malformed.into()),
+            (Err(_), None, Some(refusal)) => return Err(refusal),
+            (lent, ..) => lent?,
         };
         if let Some(terms) = self.terms.get_mut(usize::from(handle.index())) {
             *terms = Some(Terms {

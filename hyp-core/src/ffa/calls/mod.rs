@@ -12,6 +12,7 @@
 //!
 //! A call that did a bounded part of its work returns `RETRY`: the same call goes on from there.
 
+mod alias;
 mod memory;
 mod refusal;
 mod setup;
@@ -39,6 +40,13 @@ pub trait Surroundings {
 
     /// Whether the board lets memory be lent at all: every master is contained, or it accepts those that are not.
     fn lending_allowed(&self) -> bool;
+
+    /// What the lender adds to an IPA for the virtual address at which it must not have the memory any more when it lends;
+    /// `None` when it has promised nothing.
+    fn alias(&self) -> Option<u64>;
+
+    /// Whether the caller's stage 1 has something at `va`.
+    fn stage1_maps(&self, va: u64) -> bool;
 
     /// Where `vm` gets a lease of `pages` pages for which it names no place. The same for as long as nothing is mapped
     /// in it.

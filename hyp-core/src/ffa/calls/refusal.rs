@@ -49,6 +49,10 @@ pub enum Refusal {
     NoPlace,
     /// Not all masters of this machine can be kept out of lent memory, and the board does not accept that.
     Uncontained,
+    /// The lender has promised not to map the memory, and does: at this virtual address.
+    Mapped(u64),
+    /// The lender has promised not to map more pages than that can be looked up for in one call.
+    TooManyAliases(u64),
     /// Ownership does not change like that.
     Ownership(OwnershipError),
 }
@@ -72,10 +76,14 @@ impl Refusal {
             | Self::NotLender(_)
             | Self::WrongTag(_)
             | Self::WrongPages(_) => ffa::INVALID_PARAMETERS,
+            Self::TooManyAliases(_) => ffa::NO_MEMORY,
             Self::Malformed(malformed) => malformed.code(),
-            Self::NotSender(_) | Self::Attributes(_) | Self::LessAccess | Self::NoPlace | Self::Uncontained => {
-                ffa::DENIED
-            }
+            Self::NotSender(_)
+            | Self::Attributes(_)
+            | Self::LessAccess
+            | Self::NoPlace
+            | Self::Uncontained
+            | Self::Mapped(_) => ffa::DENIED,
             Self::Mailbox(error) => match error {
                 MailboxError::Mapped | MailboxError::RxEmpty => ffa::DENIED,
                 MailboxError::NotMapped => ffa::INVALID_PARAMETERS,

@@ -51,12 +51,6 @@ pub struct Constituents<'s, S: ?Sized> {
     ended: bool,
 }
 
-/// Yielded in the place of an error: empty, and not aligned.
-const NOBODYS: Constituent = Constituent {
-    address: u64::MAX,
-    pages: 0,
-};
-
 impl<S: Source + ?Sized> Constituents<'_, S> {
     /// How many ranges are left.
     #[must_use]
@@ -126,7 +120,7 @@ impl<S: Source + ?Sized> Iterator for Constituents<'_, S> {
             Err(error) => {
                 self.error = Some(error);
                 self.ended = true;
-                Some(NOBODYS)
+                Some(Constituent::NOBODYS)
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::{Context, Needs, Scenario, Verdict, steps};
 
 /// The test host's scenarios that need Leasehold.
-const TESTHOST: [&str; 9] = [
+const TESTHOST: [&str; 10] = [
     "warm-tlb",
     "bad-lend",
     "deputy",
@@ -13,6 +13,7 @@ const TESTHOST: [&str; 9] = [
     "conserve",
     "fault-classes",
     "tenants",
+    "unmapped",
 ];
 
 /// Steps without which the demo has not shown what it is for.

@@ -34,6 +34,8 @@ struct Fake {
     pages: RefCell<BTreeMap<u64, [u64; 512]>>,
     sync_fails: Cell<bool>,
     allowed: bool,
+    alias: Option<u64>,
+    mapped: std::vec::Vec<u64>,
 }
 
 impl Fake {
@@ -99,6 +101,12 @@ impl Surroundings for Fake {
     fn lending_allowed(&self) -> bool {
         self.allowed
     }
+    fn alias(&self) -> Option<u64> {
+        self.alias
+    }
+    fn stage1_maps(&self, va: u64) -> bool {
+        self.mapped.contains(&va)
+    }
     fn place(&self, _: VmId, _: u32) -> Option<Ipa> {
         Some(Ipa::new(GUEST_PLACE))
     }
@@ -130,6 +138,8 @@ impl World {
                 pages: RefCell::default(),
                 sync_fails: Cell::new(false),
                 allowed: true,
+                alias: None,
+                mapped: std::vec::Vec::new(),
             },
         };
         let map = HostMap {

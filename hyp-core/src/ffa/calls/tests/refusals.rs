@@ -108,6 +108,33 @@ fn a_board_with_masters_at_large_lends_nothing() {
 }
 
 #[test]
+fn what_the_lender_maps_still_is_not_lent() {
+    /// From an IPA to the lender's linear map.
+    const OFFSET: u64 = 0xffff_0000_0000_0000;
+    let mut w = World::ready();
+    w.fake.alias = Some(OFFSET);
+    let ranges = [(BORROWED, 2), (BORROWED + 0x8000, 3)];
+    let before = w.snapshot();
+    for page in [BORROWED, BORROWED + 0x1000, BORROWED + 0x8000, BORROWED + 0xa000] {
+        w.fake.mapped = std::vec![OFFSET.wrapping_add(page)];
+        assert_eq!(w.lend(&descriptor(&ranges)), Err(-6), "{page:#x}");
+        assert_eq!(w.snapshot(), before);
+    }
+    // Beside the ranges, and at another alias.
+    w.fake.mapped = std::vec![OFFSET.wrapping_add(BORROWED + 0x2000), BORROWED];
+    assert!(w.lend(&descriptor(&ranges)).is_ok());
+}
+
+#[test]
+fn no_more_aliases_are_looked_up_than_promised() {
+    let mut w = World::ready();
+    w.fake.alias = Some(0);
+    let before = w.snapshot();
+    assert_eq!(w.lend(&descriptor(&[(BORROWED, (1 << 14) + 1)])), Err(-3));
+    assert_eq!(w.snapshot(), before);
+}
+
+#[test]
 fn who_is_not_a_party_gets_nothing() {
     let mut w = World::ready();
     let other = VmId::guest(1).unwrap();

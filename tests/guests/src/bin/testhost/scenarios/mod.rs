@@ -11,6 +11,7 @@ mod parties;
 mod selftest;
 mod smp;
 mod tenants;
+mod unmapped;
 mod warm_tlb;
 
 use leasehold_guests::host::Host;
@@ -22,7 +23,7 @@ entry!(main);
 type Run = fn(&mut Host);
 
 /// Each scenario's name. All but `selftest` need Leasehold below.
-const ALL: [(&str, Run); 13] = [
+const ALL: [(&str, Run); 14] = [
     ("selftest", selftest::run),
     ("warm-tlb", warm_tlb::run),
     ("bad-lend", bad_lend::run),
@@ -36,6 +37,7 @@ const ALL: [(&str, Run); 13] = [
     ("bench-faults", bench::faults),
     ("given", given::run),
     ("tenants", tenants::run),
+    ("unmapped", unmapped::run),
 ];
 
 fn main(tree: u64) -> ! {
