@@ -183,6 +183,15 @@ pub struct FaultCounts {
     pub counts: [u64; 8],
 }
 
+/// What a call for fault records said beside them.
+#[derive(Clone, Copy, Debug)]
+pub struct FaultBatch {
+    /// How many were lost before and between them.
+    pub lost: u64,
+    /// There may be more.
+    pub more: bool,
+}
+
 mod ioctl {
     use super::{Create, Destroyed, FaultCounts, Faults, Features, Lend, Load, Run, Start};
 
@@ -345,22 +354,34 @@ impl Device {
     pub fn faults(&self, into: &mut Vec<Fault>) -> Result<u64, Errno> {
         let mut lost = 0;
         loop {
-            let mut batch = [Fault::default(); FAULT_BATCH];
-            let mut args = Faults {
-                capacity: FAULT_BATCH as u32,
-                records: batch.as_mut_ptr() as u64,
-                ..Faults::default()
-            };
-            // SAFETY: the descriptor is open, `args` is the structure that this command reads and writes, and
-            // `records` has room for `capacity` records, which may hold any value.
-            unsafe { ioctl::faults(self.0.as_raw_fd(), &raw mut args) }?;
-            let count = FAULT_BATCH.min(args.count as usize);
-            into.extend_from_slice(&batch[..count]);
-            lost += args.lost;
-            if count < FAULT_BATCH {
+            let batch = self.some_faults(into)?;
+            lost += batch.lost;
+            if !batch.more {
                 return Ok(lost);
             }
         }
+    }
+
+    /// Takes some fault records, not all where there are many: while one touches again and again, there is no end to them.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn some_faults(&self, into: &mut Vec<Fault>) -> Result<FaultBatch, Errno> {
+        let mut batch = [Fault::default(); FAULT_BATCH];
+        let mut args = Faults {
+            capacity: FAULT_BATCH as u32,
+            records: batch.as_mut_ptr() as u64,
+            ..Faults::default()
+        };
+        // SAFETY: the descriptor is open, `args` is the structure that this command reads and writes, and
+        // `records` has room for `capacity` records, which may hold any value.
+        unsafe { ioctl::faults(self.0.as_raw_fd(), &raw mut args) }?;
+        let count = FAULT_BATCH.min(args.count as usize);
+        into.extend_from_slice(&batch[..count]);
+        Ok(FaultBatch {
+            lost: args.lost,
+            more: count == FAULT_BATCH,
+        })
     }
 
     /// How often touches of `class`, one of [`leasehold_abi::vendor::ACCESS_CLASSES`] of CPUs, were answered.

@@ -83,6 +83,7 @@ impl Mechanism {
             Mechanism::Decoy => match access {
                 Access::Read => outcome == Outcome::Done(0),
                 Access::Write(value) => outcome == Outcome::Done(value),
+                Access::Execute => false,
             },
         }
     }

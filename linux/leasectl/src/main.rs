@@ -7,6 +7,7 @@ mod edu;
 mod expect;
 mod guest;
 mod kmsg;
+mod matrix_device;
 mod memory;
 mod report;
 mod size;
@@ -37,6 +38,17 @@ enum Command {
     DriverTest,
     /// Kills processes at every point of a VM's life, and looks whether all memory is there afterwards.
     KillTest(command::kill_test::Args),
+    /// Makes accesses to lent memory one by one, and writes into the kernel's log what came of each.
+    Matrix(command::matrix::Args),
+    /// Lends memory and makes one access to it, for `matrix`.
+    #[command(hide = true)]
+    Touch(command::matrix::touch::Args),
+    /// Accesses the memory of another process, for `touch`.
+    #[command(hide = true)]
+    Peer(command::matrix::peer::Args),
+    /// Looks whether the kernel is still good for something, for `matrix`.
+    #[command(hide = true)]
+    Alive,
     /// Is killed by `kill-test`.
     #[command(hide = true)]
     Victim(command::kill_test::VictimArgs),
@@ -50,6 +62,10 @@ fn main() -> ExitCode {
         Command::Demo(args) => command::demo::run(&args),
         Command::DriverTest => command::driver_test::run(),
         Command::KillTest(args) => command::kill_test::run(&args),
+        Command::Matrix(args) => command::matrix::run(&args),
+        Command::Touch(args) => command::matrix::touch::run(&args),
+        Command::Peer(args) => command::matrix::peer::run(&args),
+        Command::Alive => command::matrix::alive::run(),
         Command::Victim(args) => command::kill_test::victim(&args),
     };
     match result {

@@ -62,10 +62,18 @@ impl Memory {
     /// When there is no memory.
     pub fn of_memfd(length: usize) -> Result<Memory> {
         let file = File::from(memfd_create(c"leasectl", MFdFlags::MFD_CLOEXEC).context("cannot make a memfd")?);
+        Memory::of_file(&file, length)
+    }
+
+    /// Gives a file, a memfd's, its length, and maps it, shared.
+    ///
+    /// # Errors
+    /// When there is no memory.
+    pub fn of_file(file: &File, length: usize) -> Result<Memory> {
         file.set_len(length as u64)
             .context("cannot give the memfd its length")?;
         let size = NonZeroUsize::new(length).context("that is no size for a mapping")?;
-        // SAFETY: a new mapping at an address that the kernel chooses; nobody else has the file.
+        // SAFETY: a new mapping at an address that the kernel chooses touches nothing that exists.
         let mapped =
             unsafe { mmap(None, size, READ_WRITE, MapFlags::MAP_SHARED, file, 0) }.context("cannot map a memfd")?;
         let memory = Memory {
@@ -89,6 +97,16 @@ impl Memory {
     pub fn make_read_only(&self) -> Result<()> {
         // SAFETY: no reference to it exists, and reading stays possible.
         unsafe { mprotect(self.base.cast(), self.length, ProtFlags::PROT_READ) }.context("cannot make memory read-only")
+    }
+
+    /// Makes all of it executable too.
+    ///
+    /// # Errors
+    /// When the kernel does not.
+    pub fn make_executable(&self) -> Result<()> {
+        // SAFETY: it stays readable and writable.
+        unsafe { mprotect(self.base.cast(), self.length, READ_WRITE | ProtFlags::PROT_EXEC) }
+            .context("cannot make memory executable")
     }
 
     /// One page that stays where it is, for a device to read and write.

@@ -29,6 +29,8 @@ pub enum Access {
     Read,
     /// Store this byte.
     Write(u8),
+    /// Call it as a function.
+    Execute,
 }
 
 /// What came of it.
@@ -107,7 +109,7 @@ extern "C" fn child(task: *mut core::ffi::c_void) -> i32 {
     // SAFETY: this is the task that `touch` has passed, and keeps until this process is gone.
     let Task { address, access } = unsafe { task.cast::<Task>().read() };
     let action = SigAction::new(SigHandler::SigAction(on_signal), SaFlags::SA_SIGINFO, SigSet::all());
-    for signal in [Signal::SIGBUS, Signal::SIGSEGV] {
+    for signal in [Signal::SIGBUS, Signal::SIGSEGV, Signal::SIGILL] {
         // SAFETY: `on_signal` is async-signal-safe. Without CLONE_SIGHAND the table of handlers is this process's own.
         if unsafe { sigaction(signal, &action) }.is_err() {
             return 1;
@@ -121,6 +123,13 @@ extern "C" fn child(task: *mut core::ffi::c_void) -> i32 {
             // SAFETY: as above.
             unsafe { address.write_volatile(value) };
             value
+        }
+        Access::Execute => {
+            // SAFETY: a function pointer is an address. Whatever instructions are there, this process, which is made
+            // for it, runs them; zeroes are an undefined instruction, which runs `on_signal`.
+            let function: extern "C" fn() = unsafe { core::mem::transmute(address) };
+            function();
+            0
         }
     };
     RECORD.value.store(value.into(), Ordering::SeqCst);

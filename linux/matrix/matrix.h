@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef LEASEHOLD_MATRIX_H
+#define LEASEHOLD_MATRIX_H
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include "uapi/leasehold_matrix.h"
+
+int lhm_touch(struct leasehold_matrix_touch *touch);
+
+#endif
