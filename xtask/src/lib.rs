@@ -8,6 +8,7 @@ pub mod elf;
 mod initramfs;
 pub mod lint;
 pub mod linux;
+pub mod matrix;
 pub mod process;
 pub mod run;
 pub mod setup;

@@ -24,6 +24,14 @@ pub fn driver(kernel: &Kernel) -> Result<PathBuf> {
     module(kernel, "driver", &linux.join("driver"), &[&linux.join(HEADER)])
 }
 
+/// Builds the module that makes the kernel's own accesses to lent memory, for `cargo xtask matrix`.
+///
+/// # Errors
+/// As [`driver`].
+pub fn matrix_module(kernel: &Kernel) -> Result<PathBuf> {
+    module(kernel, "matrix", &workspace::root().join("linux/matrix"), &[])
+}
+
 /// Builds a kernel module out of tree, from a copy in `target/linux-modules`. `beside` are files that it includes from
 /// the folder above its own. Returns the module.
 ///

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
-use xtask::{abi, bench, build, lint, run, setup, test, ui};
+use xtask::{abi, bench, build, lint, matrix, run, setup, test, ui};
 
 /// Sets up, builds, runs and checks Leasehold.
 ///
@@ -21,6 +21,7 @@ enum Command {
     Build(build::Args),
     Run(Box<run::Args>),
     Test(test::Args),
+    Matrix(matrix::Args),
     Bench(bench::Args),
     Lint(lint::Args),
     Abi(abi::Args),
@@ -33,6 +34,7 @@ impl Command {
             Command::Build(args) => build::run(args),
             Command::Run(args) => run::run(*args),
             Command::Test(args) => test::run(args),
+            Command::Matrix(args) => matrix::run(&args),
             Command::Bench(args) => bench::run(args),
             Command::Lint(args) => lint::run(args),
             Command::Abi(args) => abi::run(args),

@@ -33,6 +33,7 @@ mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 uname -r
 insmod /leasehold.ko
+case "$leasectl" in matrix*) insmod /leasehold_matrix.ko; esac
 leasectl $(echo "${leasectl:-demo}" | tr ',' ' ')
 poweroff -f
 "#;
@@ -114,6 +115,7 @@ pub(crate) fn linux_initramfs(toolchain: &Toolchain, kernel: &Kernel) -> Result<
         init: INIT.to_owned(),
         files: vec![
             file("leasehold.ko", 0o644, linux::driver(kernel)?),
+            file("leasehold_matrix.ko", 0o644, linux::matrix_module(kernel)?),
             file("bin/leasectl", 0o755, linux::leasectl()?),
             file("guest.bin", 0o644, build::guest(toolchain, "guest")?.image),
         ],

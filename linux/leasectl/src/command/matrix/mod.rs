@@ -26,7 +26,7 @@ const CORE: &str = "/tmp/core";
 /// How long an access may take. The slowest that ends by itself is one that loops at EL0, after two seconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the kernel may take to show that it is well.
-const ALIVE_PATIENCE: Duration = Duration::from_secs(10);
+const ALIVE_PATIENCE: Duration = Duration::from_secs(6);
 /// How long a process may take to end that is killed.
 const KILL_PATIENCE: Duration = Duration::from_secs(1);
 /// How long to look whether an access is made again and again.
