@@ -2,6 +2,7 @@
 
 mod boot;
 mod cell;
+mod doc;
 mod picture;
 mod plan;
 mod results;
@@ -104,7 +105,7 @@ pub fn run(args: &Args) -> Result<()> {
         std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
     }
     if args.doc {
-        picture::write(&cells, &command_line())?;
+        doc::write(&cells, &command_line())?;
     }
     judge(&cells)
 }
