@@ -10,6 +10,7 @@ mod linux;
 mod machine;
 mod machines;
 mod maps;
+mod matrix;
 mod options;
 mod policies;
 mod sabotage;
@@ -90,6 +91,7 @@ pub fn all() -> Vec<Scenario> {
         bench::scenarios(),
         linux::scenarios(),
         policies::scenarios(),
+        matrix::scenarios(),
     ]
     .into_iter()
     .flatten()
