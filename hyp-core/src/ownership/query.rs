@@ -93,7 +93,8 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
         };
         let index = match owner {
             Owner::Nobody => return PageState::Unmapped,
-            Owner::Hypervisor => return PageState::Hypervisor,
+            // A guest's tables alone say that of a page.
+            Owner::Hypervisor | Owner::Taken => return PageState::Hypervisor,
             Owner::Lease(index) => index,
         };
         let lease = self.leases.get(index);

@@ -10,11 +10,13 @@ mod entry;
 mod guest;
 mod host;
 mod pool;
+mod take;
 
 pub(crate) use edit::{Reason, Refusal};
 pub(crate) use entry::{Entry, Level, Memory, Owner};
 pub(crate) use host::{Claimed, Purpose};
 pub(crate) use pool::{List, Pool};
+pub(crate) use take::Untaken;
 
 use crate::machine::{Machine, SyncError};
 use edit::index;
