@@ -108,7 +108,7 @@ impl<B: Board> Hypervisor<B> {
                 Delivery::Special(Special::Halt) => self.halt(state, frame, access.class, borrower),
                 Delivery::Special(Special::Event) => self.event(&mut state, frame, &access),
                 Delivery::Special(Special::Decoy) => self.decoy(&mut state, frame, &access),
-                Delivery::Special(Special::ForceReclaim) => self.force_reclaim(&mut state, frame, &access),
+                Delivery::Special(Special::ForceReclaim) => self.force_reclaim(&mut state, &access),
                 Delivery::Special(Special::PassOn) => false,
             };
             if done {
