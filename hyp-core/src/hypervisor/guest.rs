@@ -3,13 +3,13 @@
 use super::Hypervisor;
 use super::fault::Transfer;
 use super::host::{NOT_SUPPORTED, arch_call, is_ffa, is_id_register, undefined, write_uid};
-use crate::{GuestPage, VmId};
 use crate::arch::aarch64::{Exit, Run, Stage2Registers};
 use crate::board::Board;
 use crate::fault::{Access, Delivery, Mechanism};
 use crate::pl011::BadAccess;
 use crate::trap::{Esr, Hpfar, SysReg, SysRegIss, Trap, WaitKind};
 use crate::vm::VmError;
+use crate::{GuestPage, VmId};
 use leasehold_abi::{psci, smccc, vendor};
 use leasehold_hal::InterruptController;
 use leasehold_memory_map::{Address, Ipa};
