@@ -81,6 +81,9 @@
 #define LH_EXIT_RESET                   4
 /* The guest cannot go on. Details: ESR_EL2, IPA, PC. */
 #define LH_EXIT_CRASHED                 5
+/* The guest has touched a page that was taken from it (force-reclaim), and cannot go on.
+ * Details: ESR_EL2, IPA, PC. */
+#define LH_EXIT_TAKEN                   6
 
 /* Feature bits */
 /* The host's devices are kept out of lent memory by an SMMU. */

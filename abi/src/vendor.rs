@@ -91,6 +91,8 @@ constants! {
     EXIT_RESET = 4;
     /// The guest cannot go on. Details: ESR_EL2, IPA, PC.
     EXIT_CRASHED = 5;
+    /// The guest has touched a page that was taken from it (force-reclaim), and cannot go on. Details: ESR_EL2, IPA, PC.
+    EXIT_TAKEN = 6;
 }
 
 constants! {

@@ -27,7 +27,7 @@ pub mod vm;
 pub use id::{Handle, VmId};
 pub use machine::{Machine, SyncError};
 pub use ownership::{
-    Constituent, HostMap, LeaseInfo, LeaseState, Ownership, OwnershipError, PAGES_PER_LEASE, PINS_PER_VM, PageState,
-    RANGES_PER_LEASE, SCRUB_STEP_PAGES, Step,
+    Constituent, GuestPage, HostMap, LeaseInfo, LeaseState, Ownership, OwnershipError, PAGES_PER_LEASE, PINS_PER_VM,
+    PageState, RANGES_PER_LEASE, SCRUB_STEP_PAGES, Step,
 };
-pub use stage2::Layout;
+pub use stage2::{Layout, OVERLAY_PAGES, OVERLAY_ROOTS, OVERLAY_TABLES, Overlay, OverlayMemory};

@@ -143,7 +143,13 @@ u32 lh_ffa_version(void);
 u16 lh_ffa_endpoint(void);
 long lh_ffa_lend(u16 vm, struct page **pages, unsigned long nr_pages,
 		 u64 *handle, u32 *ranges);
-int lh_ffa_reclaim(u64 handle, unsigned long nr_pages);
+int lh_ffa_reclaim(u64 handle, struct page **pages, unsigned long nr_pages);
+
+/* unmap.c */
+void lh_unmap_init(void);
+bool lh_unmaps(void);
+int lh_unmap(struct page **pages, unsigned long nr_pages);
+void lh_remap(struct page **pages, unsigned long nr_pages);
 
 /* lend.c */
 int lh_lend(struct lh_vm *vm, struct leasehold_lend *lend);

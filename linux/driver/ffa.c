@@ -68,6 +68,9 @@ static_assert(sizeof(struct ffa_range) == 16);
 #define FFA_LEND_RANGES \
 	((FFA_PAGE_SIZE - sizeof(struct ffa_lend)) / sizeof(struct ffa_range))
 
+/* What LH_LEND_UNMAPPED takes, in pages of ours: 64 MiB. */
+#define FFA_UNMAPPED_PAGES	(SZ_64M / PAGE_SIZE)
+
 /* The pages that Leasehold reads from and writes to. */
 static struct {
 	struct mutex lock;	/* of what is in tx */
@@ -182,6 +185,30 @@ static unsigned long ffa_describe(struct ffa_lend *lend, u16 vm,
 	return done;
 }
 
+/*
+ * Lends what is described in tx, which the kernel does not map: Leasehold sees
+ * to it that this is so.
+ */
+static int ffa_lend_unmapped(size_t length, struct page **pages,
+			     unsigned long nr_pages, u64 *handle)
+{
+	struct arm_smccc_1_2_regs regs = {
+		.a0 = LH_LEND_UNMAPPED,
+		.a1 = length,
+		.a2 = (u64)page_address(pages[0]) - page_to_phys(pages[0]),
+	};
+	int error = lh_unmap(pages, nr_pages);
+
+	if (error)
+		return error;
+	error = lh_call(&regs);
+	if (error)
+		lh_remap(pages, nr_pages);
+	else
+		*handle = regs.a1;
+	return error;
+}
+
 /**
  * lh_ffa_lend - lend pages to a VM, as many as one transaction takes
  * @vm: the borrower
@@ -199,35 +226,43 @@ long lh_ffa_lend(u16 vm, struct page **pages, unsigned long nr_pages,
 	unsigned long lent;
 	int error;
 
+	if (lh_unmaps())
+		nr_pages = min(nr_pages, FFA_UNMAPPED_PAGES);
 	mutex_lock(&ffa.lock);
 	lent = ffa_describe(ffa.tx, vm, pages, nr_pages, ranges);
 	regs.a1 = offsetof(struct ffa_lend, ranges) +
 		  *ranges * sizeof(struct ffa_range);
 	regs.a2 = regs.a1;
-	error = ffa_call_steps(&regs, lent + LH_SPARE_STEPS);
+	if (lh_unmaps()) {
+		error = ffa_lend_unmapped(regs.a1, pages, lent, handle);
+	} else {
+		error = ffa_call_steps(&regs, lent + LH_SPARE_STEPS);
+		*handle = (u32)regs.a2 | (u64)(u32)regs.a3 << 32;
+	}
 	mutex_unlock(&ffa.lock);
-	if (error)
-		return error;
-	*handle = (u32)regs.a2 | (u64)(u32)regs.a3 << 32;
-	return lent;
+	return error ? error : lent;
 }
 
 /**
  * lh_ffa_reclaim - take a lease back, which its borrower has relinquished
  * @handle: the lease
- * @nr_pages: its pages, of which scrubbing may be left to do
+ * @pages: its pages, of which scrubbing may be left to do
+ * @nr_pages: how many
  *
  * Return: 0, or an error: then the memory is still not the kernel's to touch.
  */
-int lh_ffa_reclaim(u64 handle, unsigned long nr_pages)
+int lh_ffa_reclaim(u64 handle, struct page **pages, unsigned long nr_pages)
 {
 	struct arm_smccc_1_2_regs regs = {
 		.a0 = LH_FFA_MEM_RECLAIM,
 		.a1 = lower_32_bits(handle),
 		.a2 = upper_32_bits(handle),
 	};
+	int error = ffa_call_steps(&regs, nr_pages + LH_SPARE_STEPS);
 
-	return ffa_call_steps(&regs, nr_pages + LH_SPARE_STEPS);
+	if (!error && lh_unmaps())
+		lh_remap(pages, nr_pages);
+	return error;
 }
 
 u32 lh_ffa_version(void)

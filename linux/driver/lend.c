@@ -155,7 +155,7 @@ static int lease_map(struct lh_lease *lease, u16 vm, u64 ipa)
 		return 0;
 	pr_warn_ratelimited("VM %u: lease %#llx not mapped at %#llx: %d\n",
 			    vm, lease->handle, ipa, error);
-	if (!lh_ffa_reclaim(lease->handle, lease->nr_pages)) {
+	if (!lh_ffa_reclaim(lease->handle, lease->pages, lease->nr_pages)) {
 		list_del(&lease->node);
 		kfree(lease);
 	}
@@ -206,7 +206,7 @@ static int region_lend(struct lh_region *region, u16 vm,
 /* Takes a lease back and frees it. Pages that do not come stay pinned. */
 static void lease_take_back(struct lh_lease *lease, struct lh_returned *returned)
 {
-	int error = lh_ffa_reclaim(lease->handle, lease->nr_pages);
+	int error = lh_ffa_reclaim(lease->handle, lease->pages, lease->nr_pages);
 
 	if (error) {
 		pr_err("lease %#llx does not come back: %d. Its %lu pages, from %#llx on, are lost to the kernel\n",

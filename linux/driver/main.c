@@ -17,6 +17,7 @@ static int __init leasehold_init(void)
 	error = lh_ffa_open();
 	if (error)
 		return error;
+	lh_unmap_init();
 	error = lh_chardev_register();
 	if (error) {
 		lh_ffa_close();

@@ -22,6 +22,7 @@ static_assert(LEASEHOLD_EXIT_CONSOLE == LH_EXIT_CONSOLE);
 static_assert(LEASEHOLD_EXIT_OFF == LH_EXIT_OFF);
 static_assert(LEASEHOLD_EXIT_RESET == LH_EXIT_RESET);
 static_assert(LEASEHOLD_EXIT_CRASHED == LH_EXIT_CRASHED);
+static_assert(LEASEHOLD_EXIT_TAKEN == LH_EXIT_TAKEN);
 
 /* How often a destroy is tried whose invalidations the hardware is late to confirm */
 #define LH_DESTROY_TRIES	5
@@ -235,6 +236,11 @@ static bool vm_ended(const struct lh_vm *vm, const struct leasehold_run *run)
 		return true;
 	case LH_EXIT_CRASHED:
 		pr_warn_ratelimited("VM %u crashed: ESR_EL2 %#llx, IPA %#llx, PC %#llx\n",
+				    vm->id, run->details[0], run->details[1],
+				    run->details[2]);
+		return true;
+	case LH_EXIT_TAKEN:
+		pr_warn_ratelimited("VM %u touched memory that was taken from it: ESR_EL2 %#llx, IPA %#llx, PC %#llx\n",
 				    vm->id, run->details[0], run->details[1],
 				    run->details[2]);
 		return true;

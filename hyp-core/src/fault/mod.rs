@@ -9,6 +9,7 @@
 //! ```
 
 mod access;
+pub mod decoy;
 mod exception;
 mod limit;
 mod mechanism;
@@ -134,16 +135,22 @@ impl Faults {
         mechanism.deliver(access, &self.rules, || origin(&self.rules))
     }
 
-    /// What the newest record's access gets instead, when what [`answer`](Self::answer) or the last call of this said of
+    /// What the access of `record` (its [`serial`](Self::serial)) gets instead, when what [`answer`](Self::answer) or the last call of this said of
     /// it could not be done: the next link, or an External abort behind the last one.
     #[cold]
-    pub fn pass_on(&mut self, access: &Access, origin: &OriginState, task: Task) -> Delivery {
+    pub fn pass_on(&mut self, record: u64, access: &Access, origin: &OriginState, task: Task) -> Delivery {
         let OfClass { chain, progress, .. } = &mut self.classes[access.class.index()];
         let next = progress.skip(place(access, origin.elr), task, chain.len());
         let mechanism = next.map_or(Mechanism::EXTERNAL_ABORT, |link| chain.link(link));
         count(&mut self.counts, access.class, mechanism);
-        self.log.amend(mechanism);
+        self.log.amend(record, mechanism);
         mechanism.deliver(access, &self.rules, || *origin)
+    }
+
+    /// What tells the newest record from all others. Never 0 once there is one.
+    #[must_use]
+    pub const fn serial(&self) -> u64 {
+        self.log.serial()
     }
 
     /// How often accesses of `class` were answered by mechanisms of each kind, in the order of [`Mechanism::kind`]. One that
@@ -296,7 +303,7 @@ mod tests {
             let mut delivery = answer(&mut faults, EL1H, n);
             while !matches!(delivery, Delivery::Exception(_) | Delivery::Special(Special::Halt)) {
                 seen.push(delivery);
-                delivery = faults.pass_on(&access(EL1H), &origin(EL1H), task());
+                delivery = faults.pass_on(faults.serial(), &access(EL1H), &origin(EL1H), task());
             }
             seen.push(delivery);
             let (_, record) = faults.read().unwrap();

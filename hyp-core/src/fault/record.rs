@@ -147,10 +147,19 @@ impl FaultLog {
         self.written = self.written.wrapping_add(1);
     }
 
-    /// Corrects the newest record: this is what has answered.
-    pub fn amend(&mut self, by: Mechanism) {
-        let newest = self.written.wrapping_sub(1) as usize % RECORDS;
-        if let Toucher::Cpu { mechanism, .. } = &mut self.records[newest].toucher {
+    /// What tells the newest record from all others: how many there were.
+    #[must_use]
+    pub const fn serial(&self) -> u64 {
+        self.written
+    }
+
+    /// Corrects a record, if it is kept still: this is what has answered.
+    pub fn amend(&mut self, serial: u64, by: Mechanism) {
+        if self.written.wrapping_sub(serial) >= RECORDS as u64 {
+            return;
+        }
+        let place = serial.wrapping_sub(1) as usize % RECORDS;
+        if let Toucher::Cpu { mechanism, .. } = &mut self.records[place].toucher {
             *mechanism = by;
         }
     }

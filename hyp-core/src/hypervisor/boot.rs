@@ -92,7 +92,7 @@ impl<B: Board> Hypervisor<B> {
         let policy = self.policy(arguments)?;
         arch::init_cpu(&features, &stage2);
         interrupts.init_cpu()?;
-        let containment = self.containment(&tree, arguments);
+        self.state.lock().containment = self.containment(&tree, arguments);
         let ids = IdRegisters::read();
         let rules = EntryRules::new(features.entry()).with_new_syndrome(B::CONFIG.new_syndrome);
         self.state.lock().faults = Faults::new(policy, rules, arch::counter_frequency());
@@ -104,7 +104,6 @@ impl<B: Board> Hypervisor<B> {
             stage2,
             interrupts,
             psci,
-            containment,
         };
         self.facts.call_once(|| facts);
         self.load_host(&tree, &mut map, blob.len() as u64)

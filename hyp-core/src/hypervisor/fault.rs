@@ -27,13 +27,13 @@ impl<B: Board> Hypervisor<B> {
         let Some(borrower) = state.ownership.borrower_at(&self.machine(), page) else {
             return false;
         };
-        self.refuse(state, frame, &access, borrower);
-        true
+        self.refuse::<false>(state, frame, &access, borrower)
     }
 
     /// An abort of which it was not clear, a moment ago, that it was of lent memory.
     #[cold]
     pub(super) fn other_abort(&self, frame: &mut TrapFrame) {
+        let put_off = PerCpu::this().take_put_off();
         let Some(mut access) = abort(&frame.back) else {
             return;
         };
@@ -51,7 +51,11 @@ impl<B: Board> Hypervisor<B> {
             // It has come back, or was split or joined, since the access: that is made again.
             PageState::Owned => {}
             PageState::Lent { borrower, .. } | PageState::InTransit { borrower, .. } => {
-                self.refuse(state, frame.as_abort(), &access, borrower);
+                let frame = frame.as_abort();
+                match put_off {
+                    Some(record) => self.special::<true>(state, frame, Some(page), borrower, (Special::Decoy, record)),
+                    None => self.refuse::<true>(state, frame, &access, borrower),
+                };
             }
             PageState::Device | PageState::Unmapped | PageState::Hypervisor => {
                 drop(state);
@@ -60,9 +64,16 @@ impl<B: Board> Hypervisor<B> {
         }
     }
 
-    /// The policy's answer for lent memory.
+    /// The policy's answer for lent memory. `WHOLE` says that all registers are in `frame`; without them some answers have
+    /// to be put off, and then it is `false`.
     #[inline(always)]
-    fn refuse(&self, mut state: Locked<'_>, frame: &mut AbortFrame, access: &Access, borrower: VmId) {
+    fn refuse<const WHOLE: bool>(
+        &self,
+        mut state: Locked<'_>,
+        frame: &mut AbortFrame,
+        access: &Access,
+        borrower: VmId,
+    ) -> bool {
         let now = arch::counter();
         let at = Circumstances {
             cpu: PerCpu::this().index() as u8,
@@ -76,25 +87,30 @@ impl<B: Board> Hypervisor<B> {
         };
         match state.faults.answer(access, back.elr, &at, arch::task, origin) {
             Delivery::Exception(exception) => arch::deliver(frame.back(), &exception),
-            Delivery::Special(special) => return self.special(state, frame, access.page, borrower, special),
+            Delivery::Special(special) => {
+                let record = state.faults.serial();
+                return self.special::<WHOLE>(state, frame, access.page, borrower, (special, record));
+            }
         }
         if state.faults.is_due(access.class, now) {
             self.tell(state, access.class, now);
         }
+        true
     }
 
     /// An answer that is more than an exception. What cannot be done passes on to the chain's next link, at most to the
     /// External abort behind the last one.
     #[cold]
-    fn special(
-        &self,
-        mut state: Locked<'_>,
+    #[inline(never)]
+    fn special<'a, const WHOLE: bool>(
+        &'a self,
+        mut state: Locked<'a>,
         frame: &mut AbortFrame,
         page: Option<Ipa>,
         borrower: VmId,
-        first: Special,
-    ) {
-        let Some(access) = abort(frame.back()) else { return };
+        (first, record): (Special, u64),
+    ) -> bool {
+        let Some(access) = abort(frame.back()) else { return true };
         let access = Access { page, ..access };
         let now = arch::counter();
         let origin = self.origin(frame.back());
@@ -107,18 +123,28 @@ impl<B: Board> Hypervisor<B> {
                 }
                 Delivery::Special(Special::Halt) => self.halt(state, frame, access.class, borrower),
                 Delivery::Special(Special::Event) => self.event(&mut state, frame, &access),
-                Delivery::Special(Special::Decoy) => self.decoy(&mut state, frame, &access),
-                Delivery::Special(Special::ForceReclaim) => self.force_reclaim(&mut state, frame, &access),
+                Delivery::Special(Special::Decoy) if !WHOLE => {
+                    PerCpu::this().put_off(record);
+                    return false;
+                }
+                Delivery::Special(Special::Decoy) => {
+                    let done;
+                    (state, done) = self.decoy(state, frame.whole(), &access);
+                    done
+                }
+                Delivery::Special(Special::ForceReclaim) => self.force_reclaim(&mut state, &access),
                 Delivery::Special(Special::PassOn) => false,
             };
             if done {
                 break;
             }
-            delivery = state.faults.pass_on(&access, &origin, arch::task());
+            delivery = state.faults.pass_on(record, &access, &origin, arch::task());
         }
-        if state.faults.is_due(access.class, now) {
+        // The line is about the newest record.
+        if state.faults.serial() == record && state.faults.is_due(access.class, now) {
             self.tell(state, access.class, now);
         }
+        true
     }
 
     /// What the log says of it, on its way.

@@ -3,13 +3,13 @@
 use super::Hypervisor;
 use super::fault::Transfer;
 use super::host::{NOT_SUPPORTED, arch_call, is_ffa, is_id_register, undefined, write_uid};
-use crate::VmId;
 use crate::arch::aarch64::{Exit, Run, Stage2Registers};
 use crate::board::Board;
 use crate::fault::{Access, Delivery, Mechanism};
 use crate::pl011::BadAccess;
 use crate::trap::{Esr, Hpfar, SysReg, SysRegIss, Trap, WaitKind};
 use crate::vm::VmError;
+use crate::{GuestPage, VmId};
 use leasehold_abi::{psci, smccc, vendor};
 use leasehold_hal::InterruptController;
 use leasehold_memory_map::{Address, Ipa};
@@ -40,7 +40,7 @@ impl RunEnd {
     pub(super) fn is_final(&self) -> bool {
         matches!(
             self.reason,
-            vendor::EXIT_OFF | vendor::EXIT_RESET | vendor::EXIT_CRASHED
+            vendor::EXIT_OFF | vendor::EXIT_RESET | vendor::EXIT_CRASHED | vendor::EXIT_TAKEN
         )
     }
 }
@@ -148,6 +148,27 @@ impl<B: Board> Hypervisor<B> {
             && let Ok(end) = self.guest_uart(id, run, &transfer, far & 0xfff)
         {
             return end;
+        }
+        let has = access
+            .page
+            .map(|page| self.state.lock().ownership.guest_page(&self.machine(), id, page));
+        match has {
+            // It was broken up into pages meanwhile: the access is made again.
+            Some(GuestPage::Mapped) => return None,
+            Some(GuestPage::Taken) => {
+                crate::log::warn!(
+                    "vm {}: touches {}, which was taken from it: ESR_EL2={=u64:#x} PC={=u64:#x}",
+                    id,
+                    access.page,
+                    esr.raw(),
+                    origin.elr
+                );
+                return Some(RunEnd {
+                    reason: vendor::EXIT_TAKEN,
+                    details: [esr.raw(), access.ipa().map_or(u64::MAX, Address::get), origin.elr],
+                });
+            }
+            Some(GuestPage::Nothing) | None => {}
         }
         // A guest whose handler cannot be fetched would take the same abort for ever.
         if access.fetch && origin.elr & !0x7ff == origin.vbar & !0x7ff {

@@ -1,6 +1,6 @@
 //! CPUs and the IOMMU together, as the core's logic takes them.
 
-use crate::arch::aarch64::Cpu;
+use crate::arch::aarch64::{self as arch, Cpu};
 use crate::machine::{Machine, SyncError};
 use core::sync::atomic::{AtomicBool, Ordering};
 use leasehold_hal::{AttachedIommu, Vmid};
@@ -58,11 +58,17 @@ impl<I: AttachedIommu> Machine for El2<'_, I> {
     }
 
     fn invalidate(&self, vmid: Vmid, range: PageRange<Ipa>) {
+        if vmid == Vmid::HOST {
+            arch::revoke_overlays();
+        }
         self.cpu.invalidate(vmid, range);
         self.with_iommu(vmid, |iommu| iommu.invalidate(vmid, range).is_ok());
     }
 
     fn invalidate_all(&self, vmid: Vmid) {
+        if vmid == Vmid::HOST {
+            arch::revoke_overlays();
+        }
         self.cpu.invalidate_all(vmid);
         self.with_iommu(vmid, |iommu| iommu.invalidate_all(vmid).is_ok());
     }

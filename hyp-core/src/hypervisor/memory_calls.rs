@@ -2,12 +2,12 @@
 
 use super::vendor::Outcome;
 use super::{Containment, Hypervisor, State};
+use crate::VmId;
 use crate::arch::aarch64::{Cpu, Run, TrapFrame, stage1_maps};
 use crate::board::Board;
 use crate::ffa::calls::{Registers, Surroundings};
-use crate::{LeaseState, Ownership, VmId};
 use leasehold_abi::{ffa, vendor};
-use leasehold_memory_map::{Address, Ipa, PAGE_SIZE, PhysAddr};
+use leasehold_memory_map::{Ipa, PhysAddr};
 
 /// From here on a guest gets leases for which it names no place: behind all that its tree calls memory, below the end
 /// of the smallest addresses that a guest's tables have (36 bits).
@@ -18,7 +18,6 @@ struct Around {
     cpu: Cpu,
     lending_allowed: bool,
     alias: Option<u64>,
-    place: Option<Ipa>,
 }
 
 impl Surroundings for Around {
@@ -42,8 +41,8 @@ impl Surroundings for Around {
         stage1_maps(va)
     }
 
-    fn place(&self, _vm: VmId, _pages: u32) -> Option<Ipa> {
-        self.place
+    fn places(&self) -> Ipa {
+        PLACES
     }
 }
 
@@ -82,29 +81,17 @@ impl<B: Board> Hypervisor<B> {
 
     fn ffa(&self, caller: VmId, registers: &mut Registers, alias: Option<u64>) {
         let mut state = self.state.lock();
-        let State { ownership, ffa, .. } = &mut *state;
-        let place = is_retrieve(registers[0] as u32)
-            .then(|| next_place(ownership, caller))
-            .flatten();
+        let State {
+            ownership,
+            ffa,
+            containment,
+            ..
+        } = &mut *state;
         let around = Around {
             cpu: Cpu::this(),
-            lending_allowed: self.facts().containment != Containment::Refused,
+            lending_allowed: *containment != Containment::Refused,
             alias,
-            place,
         };
         ffa.call(ownership, &self.machine(), &around, caller, registers);
     }
-}
-
-fn is_retrieve(function: u32) -> bool {
-    matches!(function, ffa::MEM_RETRIEVE_REQ_32 | ffa::MEM_RETRIEVE_REQ_64)
-}
-
-/// Behind the last lease that the guest has at a place of our choice.
-fn next_place<const LEASES: usize, const VMS: usize>(ownership: &Ownership<LEASES, VMS>, id: VmId) -> Option<Ipa> {
-    let ends = ownership.leases_of(id).filter_map(|(_, lease)| match lease.state {
-        LeaseState::Retrieved(at) => at.checked_add(u64::from(lease.pages) * PAGE_SIZE),
-        LeaseState::Lent | LeaseState::InTransit | LeaseState::Ended => None,
-    });
-    ends.chain(core::iter::once(PLACES)).max()
 }

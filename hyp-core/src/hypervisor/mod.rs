@@ -67,7 +67,6 @@ struct Facts<B: Board> {
     stage2: Stage2Registers,
     interrupts: InterruptsOf<B>,
     psci: TicketMutex<Psci<MAX_CPUS>>,
-    containment: Containment,
 }
 
 /// The most leases at a time.
@@ -83,6 +82,7 @@ struct State {
     ownership: Ownership<MAX_LEASES, MAX_GUESTS>,
     ffa: Ffa<MAX_LEASES, MAX_GUESTS>,
     vms: Vms,
+    containment: Containment,
     /// Where a guest's tree is made before it goes into the guest's memory.
     tree: [u8; GUEST_TREE],
 }
@@ -120,6 +120,7 @@ impl<B: Board> Hypervisor<B> {
                 vms: Vms::new(),
                 ffa: Ffa::new(),
                 faults: Faults::new(Policy::DEFAULT, EntryRules::new(EntryFeatures::NONE), 0),
+                containment: Containment::Refused,
                 tree: [0; GUEST_TREE],
             }),
             iommu: SpinMutex::new(None),

@@ -48,7 +48,7 @@ impl<B: Board> Hypervisor<B> {
         if self.iommu.lock().is_some() {
             bits |= vendor::FEATURE_DMA_PROTECTED;
         }
-        if self.facts().containment != Containment::Whole {
+        if self.state.lock().containment != Containment::Whole {
             bits |= vendor::FEATURE_UNCONTAINED_MASTERS;
         }
         [bits, MAX_GUESTS as u64, MAX_LEASES as u64, RANGES_PER_LEASE as u64]

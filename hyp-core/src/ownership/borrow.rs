@@ -1,6 +1,7 @@
 //! What a borrower does, or is done for it: retrieve, relinquish, end.
 
 use super::lease::{Cursor, Phase};
+use super::lend::behind;
 use super::{Ownership, OwnershipError, SCRUB_STEP_PAGES, checked_range};
 use crate::id::{Handle, VmId};
 use crate::machine::Machine;
@@ -136,14 +137,7 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
     pub(super) fn cleanse(&mut self, machine: &impl Machine, index: u8) -> Result<Step, OwnershipError> {
         let lease = self.leases.get(index);
         if lease.phase == Phase::Unconfirmed {
-            let borrower = lease.borrower;
-            let (tables, pool) = self.guest_tables(borrower)?;
-            tables
-                .confirm(machine, pool)
-                .map_err(|_| OwnershipError::TimedOut(borrower))?;
-            let lease = self.leases.get_mut(index);
-            lease.phase = Phase::Scrubbing;
-            lease.cursor = Cursor::default();
+            self.confirm_withdrawn(machine, index)?;
         }
         let lease = self.leases.get_mut(index);
         if matches!(lease.phase, Phase::Clean | Phase::Retrieved) {
@@ -153,7 +147,10 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
             let Some(page) = lease.ranges.next_page(machine, &mut lease.cursor) else {
                 break;
             };
-            machine.scrub(page.host_phys());
+            // A page that went back before is its new holder's.
+            if lease.taken == 0 || self.host.tables.lease_at(machine, page) == Some(index) {
+                machine.scrub(page.host_phys());
+            }
         }
         machine.settle();
         if !lease.ranges.is_at_end(&lease.cursor) {
@@ -191,9 +188,37 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
         for n in 0..lease.ranges.len() {
             let from = lease.ranges.get(machine, n).ok_or(nowhere)?;
             let target = PageRange::new(at, from.count()).map_err(|_| nowhere)?;
-            tables.map(machine, &mut self.pool, target, from.start().host_phys())?;
             at = target.end();
+            if lease.taken == 0 {
+                tables.map(machine, &mut self.pool, target, from.start().host_phys())?;
+                continue;
+            }
+            let (mut rest, mut to) = (Some(from), target.start());
+            while let Some(from) = rest {
+                let (withheld, part) = self.host.tables.stretch(machine, from, index).ok_or(nowhere)?;
+                let target = PageRange::new(to, part.count()).map_err(|_| nowhere)?;
+                if withheld {
+                    tables.map(machine, &mut self.pool, target, part.start().host_phys())?;
+                } else {
+                    tables.map_taken(machine, &mut self.pool, target)?;
+                }
+                to = target.end();
+                rest = behind(from, part);
+            }
         }
+        Ok(())
+    }
+
+    /// Waits until no CPU of the borrower's can reach a lease that is gone from its tables.
+    pub(super) fn confirm_withdrawn(&mut self, machine: &impl Machine, index: u8) -> Result<(), OwnershipError> {
+        let borrower = self.leases.get(index).borrower;
+        let (tables, pool) = self.guest_tables(borrower)?;
+        tables
+            .confirm(machine, pool)
+            .map_err(|_| OwnershipError::TimedOut(borrower))?;
+        let lease = self.leases.get_mut(index);
+        lease.phase = Phase::Scrubbing;
+        lease.cursor = Cursor::default();
         Ok(())
     }
 
@@ -203,13 +228,6 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
         let (tables, pool) = self.guest_tables(borrower)?;
         tables.unmap(machine, pool, range);
         self.leases.get_mut(index).phase = Phase::Unconfirmed;
-        let (tables, pool) = self.guest_tables(borrower)?;
-        tables
-            .confirm(machine, pool)
-            .map_err(|_| OwnershipError::TimedOut(borrower))?;
-        let lease = self.leases.get_mut(index);
-        lease.phase = Phase::Scrubbing;
-        lease.cursor = Cursor::default();
-        Ok(())
+        self.confirm_withdrawn(machine, index)
     }
 }

@@ -141,6 +141,8 @@ pub(super) struct Lease {
     /// Where the borrower has it, if it does.
     pub(super) ipa: Ipa,
     pub(super) pages: u32,
+    /// How many of them went back to the owner before the rest. If any, the host's entries say which.
+    pub(super) taken: u32,
     pub(super) ranges: Ranges,
 }
 
@@ -154,6 +156,7 @@ impl Lease {
         cursor: Cursor { range: 0, page: 0 },
         ipa: Ipa::new(0),
         pages: 0,
+        taken: 0,
         ranges: Ranges::EMPTY,
     };
 
@@ -218,6 +221,7 @@ impl<const N: usize> Leases<N> {
             cursor: Cursor::default(),
             ipa: Ipa::new(0),
             pages,
+            taken: 0,
             ranges,
         };
         handle

@@ -54,7 +54,7 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
         match lent {
             Ok(pages) => Ok(self.leases.fill(index, borrower, pages, ranges)),
             Err(error) => {
-                self.restore(machine, ranges);
+                self.restore(machine, ranges, None);
                 self.leases.free(index);
                 Err(error)
             }
@@ -81,8 +81,10 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
                 }
             }
         }
-        let ranges = core::mem::replace(&mut self.leases.get_mut(index).ranges, Ranges::EMPTY);
-        self.restore(machine, ranges);
+        let lease = self.leases.get_mut(index);
+        let holed = (lease.taken != 0).then_some(index);
+        let ranges = core::mem::replace(&mut lease.ranges, Ranges::EMPTY);
+        self.restore(machine, ranges, holed);
         self.leases.free(index);
         Ok(Step::Done)
     }
@@ -153,14 +155,36 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
         confirmed.map_err(|_| OwnershipError::TimedOut(VmId::HOST))
     }
 
-    /// Gives claimed or withheld ranges back to the host, and forgets them.
-    fn restore(&mut self, machine: &impl Machine, mut ranges: Ranges) {
+    /// Gives claimed or withheld ranges back to the host, and forgets them. Of those of a lease that is `holed`, what
+    /// names it still: the rest went back before, and may be in another lease by now.
+    fn restore(&mut self, machine: &impl Machine, mut ranges: Ranges, holed: Option<u8>) {
         for n in 0..ranges.len() {
-            if let Some(range) = ranges.get(machine, n) {
-                self.host.tables.restore(machine, &mut self.pool, range);
+            match (ranges.get(machine, n), holed) {
+                (Some(range), None) => self.host.tables.restore(machine, &mut self.pool, range),
+                (Some(range), Some(index)) => self.restore_rest(machine, range, index),
+                (None, _) => {}
             }
         }
         ranges.clear(machine, &mut self.pool);
+        self.publish_restored(machine);
+    }
+
+    #[cold]
+    fn restore_rest(&mut self, machine: &impl Machine, range: PageRange<Ipa>, index: u8) {
+        let mut rest = Some(range);
+        while let Some(range) = rest {
+            let Some((withheld, part)) = self.host.tables.stretch(machine, range, index) else {
+                return;
+            };
+            if withheld {
+                self.host.tables.restore(machine, &mut self.pool, part);
+            }
+            rest = behind(range, part);
+        }
+    }
+
+    /// Lets walkers see what was given back to the host.
+    pub(super) fn publish_restored(&mut self, machine: &impl Machine) {
         machine.publish();
         if self.host.tables.is_unconfirmed() {
             // Old and new translations say the same. If they are not confirmed, just the tables that are not in use any
@@ -168,4 +192,9 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
             let _ = self.host.tables.confirm(machine, &mut self.pool);
         }
     }
+}
+
+/// What of `range` comes after its first part.
+pub(super) fn behind(range: PageRange<Ipa>, part: PageRange<Ipa>) -> Option<PageRange<Ipa>> {
+    PageRange::new(part.end(), range.count() - part.count()).ok()
 }

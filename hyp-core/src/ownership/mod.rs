@@ -11,6 +11,9 @@
 //!          +------> (owned) reclaim
 //! ```
 //!
+//! In each of these phases the owner can have a page back alone ([`Ownership::take`]): it is scrubbed, and the lease goes
+//! on without it.
+//!
 //! A page's state is not stored per page: the host's table entry says whether it is the host's, and else names the
 //! lease, whose phase says the rest. Everything here is called under one lock, and no call does more than its range
 //! of table entries and [`SCRUB_STEP_PAGES`] scrubs.
@@ -20,12 +23,14 @@ mod error;
 mod lease;
 mod lend;
 mod query;
+mod take;
 
 pub use borrow::Step;
 pub use error::OwnershipError;
 pub use lease::{PAGES_PER_LEASE, RANGES_PER_LEASE};
 pub use lend::Constituent;
 pub use query::{LeaseInfo, LeaseState, PageState};
+pub use take::GuestPage;
 
 use crate::id::VmId;
 use crate::machine::Machine;

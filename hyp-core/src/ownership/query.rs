@@ -4,7 +4,7 @@ use super::lease::{Lease, Phase};
 use super::{Ownership, OwnershipError, PINS_PER_VM};
 use crate::id::{Handle, VmId};
 use crate::machine::Machine;
-use crate::stage2::{Entry, Memory, Owner};
+use crate::stage2::{Entry, Memory, Overlay, OverlayMemory, Owner};
 use leasehold_memory_map::{Address, Ipa, PAGE_SIZE, PageRange, PhysAddr};
 
 /// What a page of the host's address space is.
@@ -93,7 +93,8 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
         };
         let index = match owner {
             Owner::Nobody => return PageState::Unmapped,
-            Owner::Hypervisor => return PageState::Hypervisor,
+            // A guest's tables alone say that of a page.
+            Owner::Hypervisor | Owner::Taken => return PageState::Hypervisor,
             Owner::Lease(index) => index,
         };
         let lease = self.leases.get(index);
@@ -103,6 +104,12 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
             (Some(handle), Phase::Unconfirmed | Phase::Scrubbing) => PageState::InTransit { handle, borrower },
             (Some(handle), Phase::Lent | Phase::Clean | Phase::Retrieved) => PageState::Lent { handle, borrower },
         }
+    }
+
+    /// A copy of the host's map, made in `memory`, for one CPU to be on while the host's tables do not change; see
+    /// [`Overlay`]. `None` where the map does not fit.
+    pub fn overlay(&self, machine: &impl Machine, memory: OverlayMemory) -> Option<Overlay> {
+        self.host.tables.overlay(machine, memory)
     }
 
     /// To whom the host's page at `ipa` is lent, if it is: [`host_page_state`](Self::host_page_state) for who asks often.

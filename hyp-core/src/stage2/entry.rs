@@ -42,6 +42,7 @@ const OWNER: u64 = 0b111 << OWNER_SHIFT;
 const OWNER_NOBODY: u64 = 0 << OWNER_SHIFT;
 const OWNER_HYPERVISOR: u64 = 1 << OWNER_SHIFT;
 const OWNER_LEASE: u64 = 2 << OWNER_SHIFT;
+const OWNER_TAKEN: u64 = 3 << OWNER_SHIFT;
 const LEASE_SHIFT: u32 = 4;
 const LEASE: u64 = 0xff << LEASE_SHIFT;
 /// In an invalid descriptor: the address bits name a table that comes back when the entry is valid again.
@@ -91,6 +92,8 @@ pub(crate) enum Owner {
     Hypervisor,
     /// The host, which has lent it: the lease's index.
     Lease(u8),
+    /// In a guest's table: the host, which had lent it and has it back, whatever the guest was at.
+    Taken,
 }
 
 /// What kind of memory a leaf maps.
@@ -166,6 +169,7 @@ fn owner(raw: u64) -> Owner {
     match raw & OWNER {
         OWNER_NOBODY => Owner::Nobody,
         OWNER_LEASE => Owner::Lease(((raw & LEASE) >> LEASE_SHIFT) as u8),
+        OWNER_TAKEN => Owner::Taken,
         // Kinds that nobody writes count as what can never be lent.
         _ => Owner::Hypervisor,
     }
@@ -208,6 +212,7 @@ pub(super) fn invalid(owner: Owner, kept: Option<PhysAddr>) -> u64 {
         Owner::Nobody => OWNER_NOBODY,
         Owner::Hypervisor => OWNER_HYPERVISOR,
         Owner::Lease(index) => OWNER_LEASE | (u64::from(index) << LEASE_SHIFT),
+        Owner::Taken => OWNER_TAKEN,
     };
     owner | kept.map_or(0, |table| KEPT | table.get())
 }

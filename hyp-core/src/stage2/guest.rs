@@ -1,7 +1,7 @@
 //! Changes to a guest's tables.
 
 use super::edit::{Edit, Editor, Fill, Reason, Refusal, Run, Whole};
-use super::entry::{self, Entry, Level, Memory};
+use super::entry::{self, Entry, Level, Memory, Owner};
 use super::pool::{List, Pool};
 use super::{Kind, Stage2};
 use crate::machine::Machine;
@@ -39,7 +39,14 @@ impl Stage2 {
         let mut at = range.start();
         while at < range.end() {
             let (entry, level) = self.lookup(machine, at);
-            if !matches!(entry, Entry::Invalid { .. }) {
+            let nothing = matches!(
+                entry,
+                Entry::Invalid {
+                    owner: Owner::Nobody,
+                    ..
+                }
+            );
+            if !nothing {
                 return Err(Refusal {
                     at,
                     reason: Reason::Occupied,

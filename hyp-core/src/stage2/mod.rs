@@ -9,12 +9,16 @@ mod edit;
 mod entry;
 mod guest;
 mod host;
+mod overlay;
 mod pool;
+mod take;
 
 pub(crate) use edit::{Reason, Refusal};
 pub(crate) use entry::{Entry, Level, Memory, Owner};
 pub(crate) use host::{Claimed, Purpose};
+pub use overlay::{OVERLAY_PAGES, OVERLAY_ROOTS, OVERLAY_TABLES, Overlay, OverlayMemory};
 pub(crate) use pool::{List, Pool};
+pub(crate) use take::Untaken;
 
 use crate::machine::{Machine, SyncError};
 use edit::index;
@@ -197,4 +201,9 @@ impl Stage2 {
 
 fn root_size(geometry: &Stage2Geometry) -> u64 {
     geometry.root_tables() as u64 * PAGE_SIZE
+}
+
+/// How many root tables reach up to `limit`.
+fn root_pages(limit: u64) -> u64 {
+    limit.div_ceil(1 << 39)
 }

@@ -109,6 +109,12 @@ impl Esr {
         self.0 & MASK == WANTED
     }
 
+    /// Whether it is a software step of a lower Exception level's (Arm ARM, ESR_EL2, EC 0x32).
+    #[must_use]
+    pub const fn is_step_from_below(self) -> bool {
+        self.ec() == 0x32
+    }
+
     /// What the lower Exception level did.
     #[must_use]
     pub const fn trap(self) -> Trap {

@@ -55,6 +55,7 @@ fn calls(world: &World) -> Vec<Call> {
             stuck: !world.model.stuck.contains(&vm),
         });
     }
+    calls.extend(PAGES.map(|page| Call::Take { page }));
     let live = |n: &usize| world.model.leases.contains_key(&world.handles[*n]);
     let stale = (0..world.handles.len()).rev().find(|n| !live(n));
     for lease in (0..world.handles.len()).filter(live).chain(stale) {
@@ -77,6 +78,7 @@ fn key(model: &Model) -> String {
             (
                 lease.borrower,
                 lease.pages.clone(),
+                lease.taken.clone(),
                 lease.phase,
                 lease.ended,
                 lease.lingering,

@@ -33,6 +33,8 @@ pub enum Phase {
 pub struct Lease {
     pub borrower: VmId,
     pub pages: Vec<u64>,
+    /// Those of them that went back before the rest.
+    pub taken: BTreeSet<u64>,
     pub phase: Phase,
     pub ended: bool,
     /// Where the borrower had it when it lost it without confirmation.
@@ -172,6 +174,7 @@ impl Model {
         let lease = Lease {
             borrower,
             pages,
+            taken: BTreeSet::new(),
             phase,
             ended: false,
             lingering: false,
@@ -203,7 +206,7 @@ impl Model {
     }
 
     fn vacant(&self, vm: VmId, ipa: u64, pages: u64) -> Result<(), Error> {
-        let map = self.guest_map(vm);
+        let map = self.guest_view(vm);
         match (0..pages).map(|n| ipa + n * PAGE).find(|page| map.contains_key(page)) {
             Some(page) => Err(Error::Occupied(Ipa::new(page))),
             None => Ok(()),
@@ -316,6 +319,35 @@ impl Model {
         Ok(Step::Again)
     }
 
+    /// The owner gets one page back, whatever is with the rest.
+    pub fn take(&mut self, page: u64) -> Result<(), Error> {
+        let page = page & !0xfff;
+        let handle = *self.lent.get(&page).ok_or(Error::NotOwner(Ipa::new(page)))?;
+        let lease = self.leases.get_mut(&handle).expect("lent pages name a lease");
+        let stuck = self.stuck.contains(&lease.borrower);
+        match lease.phase {
+            Phase::Retrieved(ipa) => {
+                let n = lease.pages.iter().position(|of| *of == page).expect("it is lent by it");
+                let at = ipa + n as u64 * PAGE;
+                if self.guests[&lease.borrower].pins.contains(&at) {
+                    return Err(Error::Pinned(Ipa::new(at)));
+                }
+                if stuck {
+                    return Err(Error::TimedOut(lease.borrower));
+                }
+            }
+            Phase::Unconfirmed if stuck => return Err(Error::TimedOut(lease.borrower)),
+            Phase::Unconfirmed => {
+                lease.lingering = false;
+                lease.phase = Phase::Scrubbing(lease.pages.len());
+            }
+            Phase::Lent(_) | Phase::Scrubbing(_) | Phase::Clean => {}
+        }
+        lease.taken.insert(page);
+        self.lent.remove(&page);
+        Ok(())
+    }
+
     /// The leases that a VM has not been relieved of.
     pub fn leases_of(&self, vm: VmId) -> Vec<Handle> {
         let of = |(handle, lease): (&Handle, &Lease)| (lease.borrower == vm && !lease.ended).then_some(*handle);
@@ -324,16 +356,21 @@ impl Model {
 
     /// IPA to PA of all that a guest has.
     pub fn guest_map(&self, vm: VmId) -> BTreeMap<u64, u64> {
+        let view = self.guest_view(vm).into_iter();
+        view.filter_map(|(ipa, page)| Some((ipa, page?))).collect()
+    }
+
+    /// IPA to PA of all that a guest has, and nothing where it finds a page taken.
+    pub fn guest_view(&self, vm: VmId) -> BTreeMap<u64, Option<u64>> {
         let mut map = BTreeMap::new();
         for lease in self.leases.values().filter(|lease| lease.borrower == vm) {
             if let Phase::Retrieved(ipa) = lease.phase {
-                map.extend(
-                    lease
-                        .pages
-                        .iter()
-                        .enumerate()
-                        .map(|(n, page)| (ipa + n as u64 * PAGE, *page)),
-                );
+                map.extend(lease.pages.iter().enumerate().map(|(n, page)| {
+                    (
+                        ipa + n as u64 * PAGE,
+                        Some(*page).filter(|page| !lease.taken.contains(page)),
+                    )
+                }));
             }
         }
         map

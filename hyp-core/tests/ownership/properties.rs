@@ -36,6 +36,19 @@ fn range() -> impl Strategy<Value = (u64, u32)> {
     ]
 }
 
+/// Mostly one that may be lent.
+fn page() -> impl Strategy<Value = u64> {
+    let pages = |(start, count): (u64, u32)| {
+        let count = u64::from(count).clamp(1, 1024);
+        (0..count).prop_map(move |n| (start & ((1 << 44) - 1)) + n * PAGE)
+    };
+    prop_oneof![
+        4 => select(EDGES.to_vec()),
+        1 => select(EDGES.to_vec()).prop_map(|page| page + 0x123),
+        2 => range().prop_flat_map(pages),
+    ]
+}
+
 fn ipa() -> impl Strategy<Value = u64> {
     prop_oneof![
         8 => select(GUEST_IPAS.to_vec()),
@@ -56,6 +69,7 @@ fn call() -> impl Strategy<Value = Call> {
         10 => (vm(), lease(), ipa()).prop_map(|(by, lease, ipa)| Call::Retrieve { by, lease, ipa }),
         5 => (vm(), lease()).prop_map(|(by, lease)| Call::Relinquish { by, lease }),
         5 => (host_or_any(), lease()).prop_map(|(by, lease)| Call::Reclaim { by, lease }),
+        8 => page().prop_map(|page| Call::Take { page }),
         1 => (vm(), ipa()).prop_map(|(by, ipa)| Call::Pin { by, ipa }),
         1 => select(EDGES.to_vec()).prop_map(|ipa| Call::Pin { by: VmId::HOST, ipa }),
         1 => (vm(), ipa()).prop_map(|(by, ipa)| Call::Unpin { by, ipa }),

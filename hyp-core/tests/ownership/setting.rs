@@ -97,6 +97,10 @@ pub enum Call {
         by: VmId,
         lease: usize,
     },
+    /// The host has a page back, whoever has it.
+    Take {
+        page: u64,
+    },
     Pin {
         by: VmId,
         ipa: u64,

@@ -10,7 +10,7 @@ use crate::setting::{
 use crate::walker::{self, Leaf};
 use leasehold_hal::{MemoryAttributes, Stage2Geometry};
 use leasehold_hyp_core::{
-    Constituent, Handle, HostMap, Layout, LeaseState, Ownership, OwnershipError as Error, Step, VmId,
+    Constituent, GuestPage, Handle, HostMap, Layout, LeaseState, Ownership, OwnershipError as Error, Step, VmId,
 };
 use leasehold_memory_map::{AddrRange, Address, Ipa, PageRange, PhysAddr, PhysRange};
 use std::collections::{BTreeMap, BTreeSet};
@@ -104,7 +104,10 @@ impl World {
             model = real;
         }
         ensure!(same(&real, &model), "{call:x?}: {real:x?}, should be {model:x?}");
-        let changes_on_error = matches!(call, Call::Relinquish { .. } | Call::Reclaim { .. } | Call::Destroy(_));
+        let changes_on_error = matches!(
+            call,
+            Call::Relinquish { .. } | Call::Reclaim { .. } | Call::Destroy(_) | Call::Take { .. }
+        );
         let after = self.tables();
         if real.is_err() && !changes_on_error {
             ensure!(
@@ -194,6 +197,10 @@ impl World {
                     real.reclaim(sim, *by, handle).map(done),
                     model.reclaim(*by, handle).map(done),
                 )
+            }
+            Call::Take { page } => {
+                let outcome = real.take(sim, Ipa::new(*page));
+                (outcome.map(|()| Answer::Done), model.take(*page).map(|()| Answer::Done))
             }
             Call::Pin { by, ipa } => {
                 let outcome = real.pin(sim, *by, Ipa::new(*ipa));
@@ -332,6 +339,19 @@ impl World {
                 map.extend((0..leaf.size / PAGE).map(|n| (leaf.ipa + n * PAGE, leaf.pa + n * PAGE)));
             }
             ensure!(map == self.model.guest_map(*vm), "the map of {vm:?} is not what it has");
+            for (ipa, page) in self.model.guest_view(*vm) {
+                let real = self.real.guest_page(&self.sim, *vm, Ipa::new(ipa));
+                let lives = !self.model.guests[vm].ending;
+                let model = if page.is_some() {
+                    GuestPage::Mapped
+                } else {
+                    GuestPage::Taken
+                };
+                ensure!(
+                    real == model || !lives,
+                    "{vm:?} has {real:?} at {ipa:#x}, should have {model:?}"
+                );
+            }
             for page in map.into_values() {
                 ensure!(made(page) == Made::Ram, "{vm:?} reaches {page:#x}");
                 let elsewhere = host.binary_search(&page).is_ok() || !seen.insert(page);

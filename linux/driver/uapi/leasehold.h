@@ -137,6 +137,7 @@ struct leasehold_start {
 #define LEASEHOLD_EXIT_OFF	3	/* the guest has switched itself off */
 #define LEASEHOLD_EXIT_RESET	4	/* the guest asks for a reset */
 #define LEASEHOLD_EXIT_CRASHED	5	/* details: ESR_EL2, IPA, PC */
+#define LEASEHOLD_EXIT_TAKEN	6	/* its memory was taken: ESR_EL2, IPA, PC */
 
 /**
  * struct leasehold_run - run a VM until it needs its owner

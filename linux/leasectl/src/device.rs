@@ -120,6 +120,15 @@ pub enum Exit {
         /// The instruction.
         pc: u64,
     },
+    /// The guest has touched memory that was taken from it, and cannot go on.
+    Taken {
+        /// ESR_EL2.
+        esr: u64,
+        /// The IPA that it accessed.
+        ipa: u64,
+        /// The instruction.
+        pc: u64,
+    },
     /// The driver names a reason that this program does not know.
     Unknown(u64),
 }
@@ -417,13 +426,18 @@ impl Device {
 
 impl Exit {
     fn from_run(run: &Run) -> Exit {
-        use leasehold_abi::vendor::{EXIT_CONSOLE, EXIT_CRASHED, EXIT_OFF, EXIT_RESET, EXIT_WAIT};
+        use leasehold_abi::vendor::{EXIT_CONSOLE, EXIT_CRASHED, EXIT_OFF, EXIT_RESET, EXIT_TAKEN, EXIT_WAIT};
         match run.reason {
             EXIT_WAIT => Exit::Wait,
             EXIT_CONSOLE => Exit::Console,
             EXIT_OFF => Exit::Off,
             EXIT_RESET => Exit::Reset,
             EXIT_CRASHED => Exit::Crashed {
+                esr: run.details[0],
+                ipa: run.details[1],
+                pc: run.details[2],
+            },
+            EXIT_TAKEN => Exit::Taken {
                 esr: run.details[0],
                 ipa: run.details[1],
                 pc: run.details[2],

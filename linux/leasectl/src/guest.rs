@@ -151,6 +151,9 @@ pub fn describe(exit: Exit) -> String {
         Exit::Off => "switched itself off".into(),
         Exit::Reset => "asked for a reset".into(),
         Exit::Crashed { esr, ipa, pc } => format!("crashed, ESR_EL2 {esr:#x}, IPA {ipa:#x}, PC {pc:#x}"),
+        Exit::Taken { esr, ipa, pc } => {
+            format!("touched memory that was taken from it, ESR_EL2 {esr:#x}, IPA {ipa:#x}, PC {pc:#x}")
+        }
         Exit::Unknown(reason) => format!("exit reason {reason}"),
     }
 }

@@ -19,15 +19,31 @@ const fn chain(name: &'static str, fault: &'static str) -> Chain {
     }
 }
 
+const fn with(chain: Chain, name: &'static str, bootargs: &'static str) -> Chain {
+    Chain { name, bootargs, ..chain }
+}
+
+/// A chain of its own for each class of access: a process is told by SIGBUS; the kernel runs a fix-up where it has one, and
+/// where it comes back to the access, goes on.
+const PER_CLASS: Chain = chain(
+    "per-class",
+    "all=alignment-abort,decoy;el0=external-abort;el1-kernel=translation-abort,decoy,force-reclaim;fetch=force-reclaim",
+);
+
 /// The chains, in the table's order: mechanisms alone, then policies.
-pub const CHAINS: [Chain; 7] = [
+pub const CHAINS: [Chain; 12] = [
     chain("external-abort", "all=external-abort!"),
     chain("alignment-abort", "all=alignment-abort!"),
     chain("translation-abort", "all=translation-abort!"),
     chain("tag-check-abort", "all=tag-check-abort!"),
     chain("granule-abort", "all=granule-abort!"),
     chain("tagged-abort", "all=tagged-abort!"),
+    chain("decoy", "all=decoy"),
+    chain("force-reclaim", "all=force-reclaim"),
     chain("default", "default"),
+    PER_CLASS,
+    with(PER_CLASS, "per-class+panic_on_warn", "panic_on_warn=1"),
+    with(PER_CLASS, "per-class+panic_on_oops", "oops=panic"),
 ];
 
 /// A kind of access.

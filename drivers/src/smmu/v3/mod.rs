@@ -158,7 +158,7 @@ struct Device<I, M> {
 impl<I: Io, M: Io> Device<I, M> {
     /// Up to where commands have been consumed.
     fn consumed(&mut self) -> Position {
-        self.consumer = Position::of(self.io.at(CMDQ_CONS).get(), self.layout.command_bits);
+        self.consumer = self.command.read(self.io.at(CMDQ_CONS).get());
         self.consumer
     }
 

@@ -17,6 +17,14 @@ impl Position {
         }
     }
 
+    /// The position in the other register of the same queue.
+    pub const fn read(self, register: u32) -> Self {
+        Self {
+            raw: register & (self.mask << 1 | 1),
+            mask: self.mask,
+        }
+    }
+
     /// The position as it is written to a register.
     pub const fn raw(self) -> u32 {
         self.raw
@@ -29,16 +37,13 @@ impl Position {
 
     /// The next position.
     pub const fn next(self) -> Self {
-        // Below 2^20, so the sum is a number; behind the last wrap flag comes zero.
-        Self {
-            raw: (self.raw + 1) & (self.mask << 1 | 1),
-            mask: self.mask,
-        }
+        // Behind the last wrap flag comes zero.
+        self.read(self.raw.wrapping_add(1))
     }
 
     /// Whether a queue between this producer's position and that consumer's has no room.
     pub const fn is_full(self, consumer: Self) -> bool {
-        self.raw ^ consumer.raw == self.mask + 1
+        self.raw ^ consumer.raw == self.mask.wrapping_add(1)
     }
 }
 
@@ -68,5 +73,6 @@ mod tests {
     #[test]
     fn what_else_is_in_the_register_is_not_looked_at() {
         assert_eq!(Position::of(0xffff_fff5, 3).raw(), 5);
+        assert_eq!(Position::of(0, 3).read(0xffff_fff5), Position::of(5, 3));
     }
 }

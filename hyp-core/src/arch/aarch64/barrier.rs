@@ -39,6 +39,10 @@ instruction!(
     tlbi_vmalls12e1is, "tlbi vmalls12e1is"
 );
 instruction!(
+    /// Forgets stage-1 and stage-2 translations of the current VMID on this CPU.
+    tlbi_vmalls12e1, "tlbi vmalls12e1"
+);
+instruction!(
     /// Forgets all EL1&0 translations, of any VMID, on this CPU.
     tlbi_alle1, "tlbi alle1"
 );

@@ -153,6 +153,17 @@ impl GuestContext {
     }
 }
 
+/// Enters EL1 or EL0 with what `context` has in `x`, `pc` and `state`, and writes there what they are when EL2 is back: 0
+/// synchronously, 1 by interrupt, 2 by system error.
+///
+/// # Safety
+/// `context` is exclusively the caller's, at least as far as these three fields, and what runs is kept in its memory.
+pub(super) unsafe fn enter(context: *mut GuestContext) -> u64 {
+    // SAFETY: as the caller upholds. The function saves and restores what Rust expects kept (AAPCS64 callee-saved
+    // registers and sp); EL2 uses no SIMD registers.
+    unsafe { lh_enter_guest(context) }
+}
+
 unsafe extern "C" {
     /// In `vectors`: enters the guest, and returns when it is left: 0 synchronously, 1 by interrupt, 2 by system error.
     fn lh_enter_guest(context: *mut GuestContext) -> u64;
@@ -264,9 +275,7 @@ impl<'a> Run<'a> {
         write!("elr_el1", el1.elr);
         write!("spsr_el1", el1.spsr);
         // SAFETY: the context is exclusively borrowed, complete, and the guest's stage 2 keeps the guest in its memory.
-        // The function saves and restores what Rust expects kept (AAPCS64 callee-saved registers and sp); EL2 uses no
-        // SIMD registers.
-        let why = unsafe { lh_enter_guest(self.context) };
+        let why = unsafe { enter(self.context) };
         self.context.el1.refresh();
         match why {
             0 => Exit::Sync {

@@ -20,6 +20,8 @@ pub struct PerCpu {
     pub(super) entry_argument: AtomicU64,
     /// Floating-point state of the host, saved when a guest uses the registers.
     pub(super) host_fp: UnsafeCell<FpState>,
+    /// The fault record of an abort whose answer waits until all registers are saved; 0 for none.
+    put_off: AtomicU64,
     /// Log frames of this CPU.
     pub log: LogRing,
 }
@@ -37,6 +39,7 @@ impl PerCpu {
             entry: AtomicU64::new(0),
             entry_argument: AtomicU64::new(0),
             host_fp: UnsafeCell::new(FpState::new()),
+            put_off: AtomicU64::new(0),
             log: LogRing::new(),
         }
     }
@@ -54,6 +57,18 @@ impl PerCpu {
     #[inline(always)]
     pub fn index(&self) -> usize {
         self.index.load(Ordering::Relaxed)
+    }
+
+    /// Puts the answer of the abort that this CPU is in off, until all registers are saved.
+    pub fn put_off(&self, record: u64) {
+        self.put_off.store(record, Ordering::Relaxed);
+    }
+
+    /// The record of the abort that this CPU is in, if its answer was put off.
+    pub fn take_put_off(&self) -> Option<u64> {
+        let record = self.put_off.load(Ordering::Relaxed);
+        self.put_off.store(0, Ordering::Relaxed);
+        (record != 0).then_some(record)
     }
 
     /// CPU number `index`'s.

@@ -60,6 +60,11 @@ impl AbortFrame {
         &mut self.0.back
     }
 
+    /// The same, for those who know that all registers are there.
+    pub fn whole(&mut self) -> &mut TrapFrame {
+        &mut self.0
+    }
+
     /// x30: where the function that made the access was called from, most often.
     pub fn link(&self) -> u64 {
         self.0.x[30]

@@ -7,9 +7,9 @@ use crate::ffa::mailbox::Buffer;
 use crate::ffa::{DataAccess, Lend, Relinquish, RetrieveRequest, RetrieveResponse, Sink, Source};
 use crate::id::{Handle, VmId};
 use crate::machine::Machine;
-use crate::ownership::{LeaseInfo, Step};
+use crate::ownership::{LeaseInfo, LeaseState, Step};
 use leasehold_abi::ffa;
-use leasehold_memory_map::{Ipa, PAGE_SIZE, PageRange, PhysAddr};
+use leasehold_memory_map::{Address, Ipa, PAGE_SIZE, PageRange, PhysAddr};
 
 /// Flags of `FFA_MEM_RECLAIM` (DEN0140, bits 1:0): zero the memory, the call may be cut short. EL2 does both anyway.
 const RECLAIM_FLAGS: u64 = 0b11;
@@ -57,7 +57,7 @@ impl<const LEASES: usize, const VMS: usize> Ffa<LEASES, VMS> {
         }
         let length = descriptor_length(x, address)?;
         let tx = call.page(self.mailbox(call.caller)?.buffers()?.tx);
-        let mut lend = Lend::decode(&tx, length)?;
+        let lend = Lend::decode(&tx, length)?;
         if lend.sender != call.caller.endpoint() {
             return Err(Refusal::NotSender(lend.sender));
         }
@@ -66,22 +66,15 @@ impl<const LEASES: usize, const VMS: usize> Ffa<LEASES, VMS> {
         }
         let borrower = VmId::from_endpoint(lend.receiver).filter(|borrower| *borrower != call.caller);
         let borrower = borrower.ok_or(Refusal::NoSuchEndpoint(lend.receiver))?;
-        let (lent, refusal) = match call.surroundings.alias() {
-            None => {
-                let ranges = &mut lend.constituents;
-                (call.ownership.lend(call.machine, call.caller, borrower, ranges), None)
+        let mut ranges = Unmapped::new(lend.constituents, call.surroundings);
+        let lent = call.ownership.lend(call.machine, call.caller, borrower, &mut ranges);
+        let handle = match lent {
+            Ok(handle) => handle,
+            // A range that is not encoded as it must be, or is mapped, shows as one that nobody owns.
+            Err(error) => {
+                let malformed = ranges.inner().error().map(Refusal::from);
+                return Err(malformed.or(ranges.refusal()).unwrap_or(error.into()));
             }
-            Some(offset) => {
-                let mut ranges = Unmapped::new(&mut lend.constituents, call.surroundings, offset);
-                let lent = call.ownership.lend(call.machine, call.caller, borrower, &mut ranges);
-                (lent, ranges.refusal())
-            }
-        };
-        // A range that is not encoded as it must be, or is mapped, shows as one that nobody owns.
-        let handle = match (lent, lend.constituents.error(), refusal) {
-            (Err(_), Some(malformed), _) => return Err(malformed.into()),
-            (Err(_), None, Some(refusal)) => return Err(refusal),
-            (lent, ..) => lent?,
         };
         if let Some(terms) = self.terms.get_mut(usize::from(handle.index())) {
             *terms = Some(Terms {
@@ -197,11 +190,22 @@ impl<'a, M: Machine, S: Surroundings, const LEASES: usize, const VMS: usize> Cal
             Some(place) if place.count() == pages => Ok(place),
             Some(place) => Err(Refusal::WrongPages(place.count())),
             None => {
-                let start = self.surroundings.place(self.caller, lease.pages);
-                let place = start.and_then(|start| PageRange::new(start, pages).ok());
+                let place = self.next_place().and_then(|start| PageRange::new(start, pages).ok());
                 place.ok_or(Refusal::NoPlace)
             }
         }
+    }
+
+    /// Behind the last lease that the caller has at a place of our choice.
+    fn next_place(&self) -> Option<Ipa> {
+        let ends = self
+            .ownership
+            .leases_of(self.caller)
+            .filter_map(|(_, lease)| match lease.state {
+                LeaseState::Retrieved(at) => at.checked_add(u64::from(lease.pages) * PAGE_SIZE),
+                LeaseState::Lent | LeaseState::InTransit | LeaseState::Ended => None,
+            });
+        ends.chain(core::iter::once(self.surroundings.places())).max()
     }
 }
 

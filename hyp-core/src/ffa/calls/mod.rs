@@ -48,9 +48,8 @@ pub trait Surroundings {
     /// Whether the caller's stage 1 has something at `va`.
     fn stage1_maps(&self, va: u64) -> bool;
 
-    /// Where `vm` gets a lease of `pages` pages for which it names no place. The same for as long as nothing is mapped
-    /// in it.
-    fn place(&self, vm: VmId, pages: u32) -> Option<Ipa>;
+    /// From here on a borrower gets leases for which it names no place, one behind the other.
+    fn places(&self) -> Ipa;
 }
 
 /// What a VM has of FF-A.

@@ -1,6 +1,6 @@
 //! Linux hosts, with the driver and `leasectl`.
 
-use super::{Needs, Scenario, steps};
+use super::{Needs, Scenario, linux_bootargs, steps};
 
 /// The steps of `leasectl demo`.
 pub const DEMO: [&str; 17] = [
@@ -56,7 +56,7 @@ const DRIVER_TEST: [&str; 12] = [
 pub const VERSION: &str = "6.12";
 
 /// The hosts that are tried.
-const VERSIONS: [&str; 3] = ["6.1", "6.12", "7.3"];
+pub(super) const VERSIONS: [&str; 3] = ["6.1", "6.12", "7.3"];
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let demo = VERSIONS.map(|version| {
@@ -69,9 +69,15 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         steps(&context.linux("6.12", &["kill-test"])?, &KILL_TEST)?;
         Ok(())
     });
+    // What is killed must not leave pages out of the kernel's map either: it would die of the first that it hands out.
+    let unmapped = Scenario::new("linux-6.12/kill-test/unmapped", Needs::Linux, |context| {
+        let bootargs = linux_bootargs(&["kill-test", "--rounds", "4"]) + " driver=unmap=1";
+        steps(&context.linux("6.12", &[])?.bootargs(bootargs), &KILL_TEST)?;
+        Ok(())
+    });
     let driver = Scenario::new("linux-6.12/driver-test", Needs::Linux, |context| {
         steps(&context.linux("6.12", &["driver-test"])?, &DRIVER_TEST)?;
         Ok(())
     });
-    demo.into_iter().chain([kill, driver]).collect()
+    demo.into_iter().chain([kill, unmapped, driver]).collect()
 }

@@ -1,7 +1,7 @@
 //! Policies other than the board's own, with Linux 6.12 as the host: what a process that touches lent memory comes to.
 
-use super::linux::{DEMO, VERSION};
-use super::{Context, LIMIT, Needs, Scenario, Verdict, steps};
+use super::linux::{DEMO, VERSION, VERSIONS};
+use super::{Context, LIMIT, Needs, Scenario, Verdict, linux_bootargs, steps};
 use crate::report::{End, Outcome};
 use std::num::ParseIntError;
 
@@ -39,6 +39,16 @@ const EL0: [(&str, &str, &str, bool, &str); 4] = [
     ),
 ];
 
+/// The kernel does not map what it lends, where a process maps it still.
+fn unmapped(context: &Context<'_>, version: &str) -> Verdict {
+    let bootargs = linux_bootargs(&["demo", "--unmapped"]) + " driver=unmap=1";
+    let machine = context.linux(version, &[])?.bootargs(bootargs);
+    let policy = "leasehold.fault=el1-kernel=unmapped,alignment-abort,halt";
+    let expected: Vec<_> = DEMO.into_iter().chain(["unmapped"]).collect();
+    steps(&machine.el2_arg(policy), &expected)?;
+    Ok(())
+}
+
 /// Where in a page `leasectl demo` touches it.
 const WITHIN: u64 = 0x123;
 /// How much it lends.
@@ -68,7 +78,14 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         )
     });
     let halt = Scenario::new(format!("linux-{VERSION}/fault/all=halt"), Needs::Linux, halt);
-    el0.into_iter().chain([halt]).collect()
+    let unmapped = VERSIONS.map(|version| {
+        Scenario::new(
+            format!("linux-{version}/fault/unmapped"),
+            Needs::Linux,
+            move |context| unmapped(context, version),
+        )
+    });
+    el0.into_iter().chain([halt]).chain(unmapped).collect()
 }
 
 /// What a step saw.

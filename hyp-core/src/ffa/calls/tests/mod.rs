@@ -107,8 +107,8 @@ impl Surroundings for Fake {
     fn stage1_maps(&self, va: u64) -> bool {
         self.mapped.contains(&va)
     }
-    fn place(&self, _: VmId, _: u32) -> Option<Ipa> {
-        Some(Ipa::new(GUEST_PLACE))
+    fn places(&self) -> Ipa {
+        Ipa::new(GUEST_PLACE)
     }
 }
 

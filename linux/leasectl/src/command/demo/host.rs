@@ -14,6 +14,16 @@ pub fn kernel() -> Result<String> {
     Ok(release.trim().to_owned())
 }
 
+/// Asks whether the driver takes memory out of the kernel's map: it was told to, and the kernel lets it.
+pub fn unmapped() -> Result<String> {
+    const PARAMETER: &str = "/sys/module/leasehold/parameters/unmap";
+    let unmap = std::fs::read_to_string(PARAMETER).with_context(|| format!("cannot read {PARAMETER}"))?;
+    match unmap.trim() {
+        "Y" => Ok("the kernel does not map what is lent".into()),
+        other => bail!("{PARAMETER} is {other}"),
+    }
+}
+
 /// Finds the driver, and prepares the rest.
 pub fn driver(args: &Args) -> Result<(Demo, String)> {
     let device = Device::open()?;

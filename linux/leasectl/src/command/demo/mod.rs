@@ -25,6 +25,9 @@ pub struct Args {
     /// What the board's policy has for an access from EL0.
     #[arg(long, value_name = "MECHANISM", default_value = "external-abort")]
     expect: Mechanism,
+    /// The driver is to take memory out of the kernel's own map before it lends it.
+    #[arg(long)]
+    unmapped: bool,
 }
 
 /// What the steps share.
@@ -90,6 +93,10 @@ pub fn run(args: &Args) -> Result<bool> {
             seen
         }),
     );
+
+    if args.unmapped {
+        report.step("unmapped", host::unmapped());
+    }
 
     let mut demo = first;
     for (name, step) in FIRST {
