@@ -13,6 +13,7 @@ mod maps;
 mod options;
 mod policies;
 mod sabotage;
+mod served;
 
 pub use host::DEMO as HOST_DEMO;
 pub use linux::DEMO as LINUX_DEMO;
@@ -90,6 +91,7 @@ pub fn all() -> Vec<Scenario> {
         bench::scenarios(),
         linux::scenarios(),
         policies::scenarios(),
+        served::scenarios(),
     ]
     .into_iter()
     .flatten()

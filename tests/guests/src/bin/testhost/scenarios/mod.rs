@@ -9,6 +9,7 @@ mod fault_classes;
 mod given;
 mod parties;
 mod selftest;
+mod served;
 mod smp;
 mod tenants;
 mod warm_tlb;
@@ -22,7 +23,7 @@ entry!(main);
 type Run = fn(&mut Host);
 
 /// Each scenario's name. All but `selftest` need Leasehold below.
-const ALL: [(&str, Run); 13] = [
+const ALL: [(&str, Run); 15] = [
     ("selftest", selftest::run),
     ("warm-tlb", warm_tlb::run),
     ("bad-lend", bad_lend::run),
@@ -34,6 +35,8 @@ const ALL: [(&str, Run); 13] = [
     ("fault-classes", fault_classes::run),
     ("bench", bench::run),
     ("bench-faults", bench::faults),
+    ("served", served::decoy),
+    ("taken", served::taken),
     ("given", given::run),
     ("tenants", tenants::run),
 ];
