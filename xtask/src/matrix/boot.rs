@@ -41,7 +41,11 @@ pub fn boot(machine: &Machine) -> Result<Boot, leasehold_tests::Error> {
             None => {}
         }
     }
-    let outcome = if over || silent { run.kill() } else { run.finish(AFTERMATH) };
+    let outcome = if over || silent {
+        run.kill()
+    } else {
+        run.finish(AFTERMATH)
+    };
     Ok(Boot {
         cells: cells(&outcome, silent),
         end: outcome.end.to_string(),
@@ -73,7 +77,10 @@ fn cells(outcome: &Outcome, silent: bool) -> Vec<(String, Observed)> {
     for line in &outcome.lines {
         let word = word(line);
         if let Some(["begin", _]) = word {
-            let access = line.text.split_once("LH-CELL ").and_then(|(_, rest)| rest.split_once(' '));
+            let access = line
+                .text
+                .split_once("LH-CELL ")
+                .and_then(|(_, rest)| rest.split_once(' '));
             let observed = Observed {
                 host: Vec::new(),
                 el2: Vec::new(),

@@ -26,10 +26,26 @@ pub enum Stub {
     Smc,
     /// `HVC #0`, with `x0` as it is.
     Hvc,
+    /// Loads two times 64 bits.
+    Pair,
+    /// Adds `x1` to 64 bits, atomically.
+    Add,
+    /// Loads 64 bits exclusively.
+    Exclusive,
 }
 
 impl Stub {
-    const ALL: [Stub; 6] = [Stub::Load, Stub::Store, Stub::Jump, Stub::Clean, Stub::Smc, Stub::Hvc];
+    const ALL: [Stub; 9] = [
+        Stub::Load,
+        Stub::Store,
+        Stub::Jump,
+        Stub::Clean,
+        Stub::Smc,
+        Stub::Hvc,
+        Stub::Pair,
+        Stub::Add,
+        Stub::Exclusive,
+    ];
 
     /// Its instructions. What it does is the first one.
     const fn code(self) -> [u32; LONGEST] {
@@ -42,6 +58,9 @@ impl Stub {
             Stub::Clean => [0xd50b_7e20, SVC, UDF, UDF],
             Stub::Smc => [0xd400_0003, SVC, UDF, UDF],
             Stub::Hvc => [0xd400_0002, SVC, UDF, UDF],
+            Stub::Pair => [0xa940_0400, SVC, UDF, UDF],
+            Stub::Add => [0xf821_0000, SVC, UDF, UDF],
+            Stub::Exclusive => [0xc85f_7c00, SVC, UDF, UDF],
         }
     }
 }

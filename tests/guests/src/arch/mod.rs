@@ -7,6 +7,7 @@ pub mod entry;
 pub mod fp;
 pub mod gic;
 pub mod mmu;
+pub mod one;
 pub mod probe;
 pub mod smp;
 pub mod sweep;

@@ -2,7 +2,7 @@
 //! goes on.
 
 use super::probe::{self, Fault};
-use super::{cpu, el0};
+use super::{cpu, el0, one};
 use core::arch::global_asm;
 
 /// What the vector saved, in the order of the assembly below.
@@ -111,7 +111,10 @@ lh_vector_common:
 
 #[unsafe(no_mangle)]
 extern "C" fn lh_exception(frame: &mut Frame) {
-    let taken = frame.vector == VECTOR_IRQ && super::gic::take() || el0::recover(frame) || probe::recover(frame);
+    let taken = frame.vector == VECTOR_IRQ && super::gic::take()
+        || el0::recover(frame)
+        || one::recover(frame)
+        || probe::recover(frame);
     if !taken {
         crate::stop(format_args!(
             "exception {} on CPU {}: ESR {:#x} FAR {:#x} ELR {:#x} (image+{:#x}) SPSR {:#x}",

@@ -14,6 +14,7 @@ mod matrix;
 mod options;
 mod policies;
 mod sabotage;
+mod served;
 
 pub use host::DEMO as HOST_DEMO;
 pub use linux::DEMO as LINUX_DEMO;
@@ -91,6 +92,7 @@ pub fn all() -> Vec<Scenario> {
         bench::scenarios(),
         linux::scenarios(),
         policies::scenarios(),
+        served::scenarios(),
         matrix::scenarios(),
     ]
     .into_iter()

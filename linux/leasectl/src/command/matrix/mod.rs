@@ -99,7 +99,10 @@ impl Matrix {
         let well = matches!(alive, End::Itself(status, _) if status.success());
         self.say(&format!("LH-CELL {access} alive {}", if well { "yes" } else { "no" }))?;
         let clean = clean && well;
-        self.say(&format!("LH-CELL {access} end {}", if clean { "clean" } else { "dirty" }))?;
+        self.say(&format!(
+            "LH-CELL {access} end {}",
+            if clean { "clean" } else { "dirty" }
+        ))?;
         Ok(clean)
     }
 
@@ -133,7 +136,10 @@ impl Matrix {
 
     fn touches(&self) -> Result<u64> {
         let mut records: Vec<Fault> = Vec::new();
-        let batch = self.device.some_faults(&mut records).context("cannot take fault records")?;
+        let batch = self
+            .device
+            .some_faults(&mut records)
+            .context("cannot take fault records")?;
         Ok(batch.lost + records.len() as u64)
     }
 

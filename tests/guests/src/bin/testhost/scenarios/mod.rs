@@ -9,6 +9,7 @@ mod fault_classes;
 mod given;
 mod parties;
 mod selftest;
+mod served;
 mod smp;
 mod tenants;
 mod unmapped;
@@ -23,7 +24,7 @@ entry!(main);
 type Run = fn(&mut Host);
 
 /// Each scenario's name. All but `selftest` need Leasehold below.
-const ALL: [(&str, Run); 14] = [
+const ALL: [(&str, Run); 16] = [
     ("selftest", selftest::run),
     ("warm-tlb", warm_tlb::run),
     ("bad-lend", bad_lend::run),
@@ -35,6 +36,8 @@ const ALL: [(&str, Run); 14] = [
     ("fault-classes", fault_classes::run),
     ("bench", bench::run),
     ("bench-faults", bench::faults),
+    ("served", served::decoy),
+    ("taken", served::taken),
     ("given", given::run),
     ("tenants", tenants::run),
     ("unmapped", unmapped::run),
