@@ -72,7 +72,9 @@ impl MatrixDevice {
     /// When the module is not loaded.
     pub fn open() -> Result<MatrixDevice> {
         let file = OpenOptions::new().read(true).write(true).open(Self::PATH);
-        Ok(MatrixDevice(file.with_context(|| format!("cannot open {}", Self::PATH))?))
+        Ok(MatrixDevice(
+            file.with_context(|| format!("cannot open {}", Self::PATH))?,
+        ))
     }
 
     /// Has the kernel make an access. [`Touch::result`] and [`Touch::value`] are what came of it.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// How long a host may take to come to its first access.
 const BOOT_LIMIT: Duration = Duration::from_secs(90);
 /// How long it may take from one word of an access to the next: `leasectl matrix` waits no longer than half of it.
-const SILENCE_LIMIT: Duration = Duration::from_secs(15);
+const SILENCE_LIMIT: Duration = Duration::from_secs(12);
 /// How long EL2's log is listened to, and QEMU given to end, after the last word.
 const AFTERMATH: Duration = Duration::from_secs(3);
 
@@ -41,7 +41,11 @@ pub fn boot(machine: &Machine) -> Result<Boot, leasehold_tests::Error> {
             None => {}
         }
     }
-    let outcome = if over || silent { run.kill() } else { run.finish(AFTERMATH) };
+    let outcome = if over || silent {
+        run.kill()
+    } else {
+        run.finish(AFTERMATH)
+    };
     Ok(Boot {
         cells: cells(&outcome, silent),
         end: outcome.end.to_string(),
@@ -73,7 +77,10 @@ fn cells(outcome: &Outcome, silent: bool) -> Vec<(String, Observed)> {
     for line in &outcome.lines {
         let word = word(line);
         if let Some(["begin", _]) = word {
-            let access = line.text.split_once("LH-CELL ").and_then(|(_, rest)| rest.split_once(' '));
+            let access = line
+                .text
+                .split_once("LH-CELL ")
+                .and_then(|(_, rest)| rest.split_once(' '));
             let observed = Observed {
                 host: Vec::new(),
                 el2: Vec::new(),

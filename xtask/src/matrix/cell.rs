@@ -188,7 +188,9 @@ impl Observed {
         if let ("skipped", Some(reason)) = (kind, plan::reason(detail)) {
             return (Outcome::NotApplicable(reason), seen.to_owned());
         }
-        let touches = self.value(access, "touches").and_then(|count| count.parse::<u64>().ok());
+        let touches = self
+            .value(access, "touches")
+            .and_then(|count| count.parse::<u64>().ok());
         if touches.is_none_or(|touches| touches == 0) {
             return (Outcome::Unknown, format!("{seen}, but EL2 has not seen the access"));
         }

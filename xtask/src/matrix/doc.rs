@@ -17,7 +17,8 @@ pub fn write(cells: &[Cell], command: &str) -> Result<()> {
     let docs = workspace::root().join("docs");
     let page = docs.join("fault-delivery.md");
     let text = fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
-    let text = replace(&text, &generated(cells, command)).with_context(|| format!("{} has no marks", page.display()))?;
+    let text =
+        replace(&text, &generated(cells, command)).with_context(|| format!("{} has no marks", page.display()))?;
     for (path, text) in [(page, text), (docs.join("fault-delivery.svg"), picture::svg(cells))] {
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }

@@ -99,7 +99,10 @@ pub fn run(args: &Args) -> Result<()> {
     for host in &hosts {
         println!("\n{}", results::terminal(&cells, &host.release));
     }
-    ui::step("Finished", format_args!("{} cells in {} s", cells.len(), start.elapsed().as_secs()));
+    ui::step(
+        "Finished",
+        format_args!("{} cells in {} s", cells.len(), start.elapsed().as_secs()),
+    );
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&results::json(&cells))?;
         std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
@@ -217,7 +220,10 @@ impl Lab {
                 cells.push(fill(&access, verdict));
             }
         }
-        ui::step("Filled", format_args!("{} {} in {boots} boots", host.release, chain.name));
+        ui::step(
+            "Filled",
+            format_args!("{} {} in {boots} boots", host.release, chain.name),
+        );
         Ok(cells)
     }
 
@@ -254,7 +260,10 @@ mod tests {
             ..good.clone()
         };
         let error = judge(&[good, bad]).unwrap_err().to_string();
-        assert!(error.contains("1 cells") && error.contains("user-read: no word"), "{error}");
+        assert!(
+            error.contains("1 cells") && error.contains("user-read: no word"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -35,12 +35,20 @@ pub fn svg(cells: &[Cell]) -> String {
     for column in &columns {
         let (x, y) = (column.x + WIDTH / 2, TOP - 8);
         let name = escape(&format!("{} · {}", short(column.kernel), column.chain));
-        let _ = writeln!(text, "<text x=\"{x}\" y=\"{y}\" transform=\"rotate(-50 {x} {y})\">{name}</text>");
+        let _ = writeln!(
+            text,
+            "<text x=\"{x}\" y=\"{y}\" transform=\"rotate(-50 {x} {y})\">{name}</text>"
+        );
     }
     for (n, access) in rows.iter().enumerate() {
         let y = TOP + n * HEIGHT;
         let name = escape(&access.what.replace('`', ""));
-        let _ = writeln!(text, "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{name}</text>", LEFT - 8, y + 14);
+        let _ = writeln!(
+            text,
+            "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{name}</text>",
+            LEFT - 8,
+            y + 14
+        );
         for column in &columns {
             let is = |cell: &&Cell| {
                 (cell.kernel.as_str(), cell.chain, cell.access) == (column.kernel, column.chain, access.name)
@@ -111,7 +119,10 @@ mod tests {
         ];
         let picture = svg(&cells);
         assert_eq!(picture.matches("<rect x=").count(), cells.len());
-        assert!(picture.contains(">sigbus</text>") && picture.contains(">oops †</text>"), "{picture}");
+        assert!(
+            picture.contains(">sigbus</text>") && picture.contains(">oops †</text>"),
+            "{picture}"
+        );
         assert!(picture.contains(">6.12 · default</text>") && picture.ends_with("</svg>\n"));
     }
 

@@ -20,7 +20,11 @@ const fn chain(name: &'static str, fault: &'static str) -> Chain {
 }
 
 const fn with(chain: Chain, name: &'static str, bootargs: &'static str) -> Chain {
-    Chain { name, bootargs, ..chain }
+    Chain {
+        name,
+        bootargs,
+        ..chain
+    }
 }
 
 /// A chain of its own for each class of access: a process is told by SIGBUS; the kernel runs a fix-up where it has one, and

@@ -27,7 +27,11 @@ impl Cell {
     /// What people read: with a mark where the kernel was not well and the outcome does not say so.
     pub fn text(&self) -> String {
         let dead = matches!(self.outcome, Outcome::Panic | Outcome::Hang | Outcome::Unknown);
-        let mark = if self.alive || dead || self.is_skipped() { "" } else { " †" };
+        let mark = if self.alive || dead || self.is_skipped() {
+            ""
+        } else {
+            " †"
+        };
         format!("{}{mark}", self.outcome)
     }
 
@@ -145,13 +149,21 @@ pub(super) mod tests {
 
     #[test]
     fn json_has_the_fields_that_were_promised() {
-        let skipped = cell("default", "cache-maintenance", Outcome::NotApplicable("no-aarch32"), true);
+        let skipped = cell(
+            "default",
+            "cache-maintenance",
+            Outcome::NotApplicable("no-aarch32"),
+            true,
+        );
         let value = json(&[cell("default", "user-read", Outcome::SigBus, true), skipped]);
         assert_eq!(
             value[0],
             json!({"kernel": "6.12", "chain": "default", "access": "user-read", "outcome": "sigbus", "alive": true})
         );
-        assert_eq!((&value[1]["outcome"], &value[1]["reason"]), (&json!("n/a"), &json!("no-aarch32")));
+        assert_eq!(
+            (&value[1]["outcome"], &value[1]["reason"]),
+            (&json!("n/a"), &json!("no-aarch32"))
+        );
     }
 
     #[test]
@@ -162,7 +174,10 @@ pub(super) mod tests {
             cell("default", "kernel-read", Outcome::Hang, false),
         ];
         let text = markdown(&cells);
-        assert!(text.contains("| access | external-abort | default |\n|---|---|---|\n"), "{text}");
+        assert!(
+            text.contains("| access | external-abort | default |\n|---|---|---|\n"),
+            "{text}"
+        );
         assert!(text.contains("| a process loads | sigbus |  |\n"), "{text}");
         assert!(text.contains("| the kernel loads | loop † | hang |\n"), "{text}");
         assert!(terminal(&cells, "6.12").contains("kernel-read"));

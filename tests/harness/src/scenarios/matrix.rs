@@ -42,9 +42,11 @@ const CASES: [Case; 2] = [
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let scenario = |Case { policy, cells }: Case| {
-        Scenario::new(format!("linux-{VERSION}/matrix/{policy}"), Needs::Linux, move |context| {
-            run(context, policy, cells)
-        })
+        Scenario::new(
+            format!("linux-{VERSION}/matrix/{policy}"),
+            Needs::Linux,
+            move |context| run(context, policy, cells),
+        )
     };
     CASES.into_iter().map(scenario).collect()
 }
@@ -54,7 +56,9 @@ fn run(context: &Context<'_>, policy: &str, cells: &[Cell]) -> Verdict {
     let words = ["matrix"].into_iter().chain(accesses).collect::<Vec<_>>().join(",");
     let machine = context
         .linux(VERSION, &[])?
-        .bootargs(format!("{LINUX_BOOTARGS} loglevel=5 printk.devkmsg=on leasectl={words}"))
+        .bootargs(format!(
+            "{LINUX_BOOTARGS} loglevel=5 printk.devkmsg=on leasectl={words}"
+        ))
         .el2_arg(format!("leasehold.fault={policy}"))
         .smp(2);
     let outcome = machine.start()?.finish(LIMIT);

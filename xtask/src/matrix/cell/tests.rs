@@ -19,7 +19,12 @@ fn observed(access: &str, words: &[&str], broke: Broke) -> Observed {
 /// What is judged of an access after which the kernel is well.
 fn survived(seen: &str, console: &[&str]) -> Outcome {
     let seen = format!("seen {seen}");
-    let words = [&["begin"], console, &[seen.as_str(), "touches 1", "alive yes", "end clean"]].concat();
+    let words = [
+        &["begin"],
+        console,
+        &[seen.as_str(), "touches 1", "alive yes", "end clean"],
+    ]
+    .concat();
     let verdict = observed("kernel-read", &words, Broke::No).judge("kernel-read");
     assert!(verdict.alive);
     verdict.outcome
@@ -73,14 +78,27 @@ fn an_access_that_el2_has_not_seen_is_unknown() {
     let verdict = observed("dma-read", &words, Broke::No).judge("dma-read");
     assert_eq!((verdict.outcome, verdict.alive), (Outcome::Unknown, true));
     // What was not made needs no touch.
-    let words = ["begin", "seen skipped no-aarch32", "touches 0", "alive yes", "end clean"];
+    let words = [
+        "begin",
+        "seen skipped no-aarch32",
+        "touches 0",
+        "alive yes",
+        "end clean",
+    ];
     let verdict = observed("user32-read", &words, Broke::No).judge("user32-read");
     assert_eq!(verdict.outcome, Outcome::NotApplicable("no-aarch32"));
 }
 
 #[test]
 fn a_kernel_that_is_not_well_has_no_mere_oops() {
-    let words = ["begin", OOPS, "seen killed SIGSEGV", "touches 1", "alive no", "end dirty"];
+    let words = [
+        "begin",
+        OOPS,
+        "seen killed SIGSEGV",
+        "touches 1",
+        "alive no",
+        "end dirty",
+    ];
     let verdict = observed("kernel-read", &words, Broke::No).judge("kernel-read");
     assert_eq!((verdict.outcome, verdict.alive), (Outcome::Hang, false));
 }
@@ -116,7 +134,10 @@ fn silence_is_a_loop_where_el2_is_busy_and_else_a_hang() {
     assert_eq!(silent(&[]), Outcome::Hang);
     assert_eq!(silent(&[format!("{REFUSED} (0 like it not shown)")]), Outcome::Hang);
     let many = format!("{REFUSED} (81923 like it not shown)");
-    assert_eq!(silent(&[format!("{REFUSED} (0 like it not shown)"), many]), Outcome::Loop);
+    assert_eq!(
+        silent(&[format!("{REFUSED} (0 like it not shown)"), many]),
+        Outcome::Loop
+    );
 }
 
 #[test]

@@ -66,7 +66,11 @@ const KERNEL: [(&str, KernelAccess, KernelContext); 13] = [
     ("kernel-read-nopreempt", KernelAccess::Read, KernelContext::NoPreemption),
     ("kernel-read-irq", KernelAccess::Read, KernelContext::Interrupt),
     ("kernel-write", KernelAccess::Write, KernelContext::Task),
-    ("kernel-write-nopreempt", KernelAccess::Write, KernelContext::NoPreemption),
+    (
+        "kernel-write-nopreempt",
+        KernelAccess::Write,
+        KernelContext::NoPreemption,
+    ),
     ("kernel-write-irq", KernelAccess::Write, KernelContext::Interrupt),
     ("kernel-memcpy", KernelAccess::Memcpy, KernelContext::Task),
     ("kernel-atomic", KernelAccess::Atomic, KernelContext::Task),
@@ -79,8 +83,8 @@ const OTHERS: [(&str, Make); 7] = [
     ("proc-mem", |lent| peer("proc-mem", lent)),
     ("proc-kcore", |lent| kcore::read(lent.physical)),
     ("core-dump", core_dump),
-    ("dma-read", |lent| Ok(dma(lent, Edu::fetch)?)),
-    ("dma-write", |lent| Ok(dma(lent, Edu::store)?)),
+    ("dma-read", |lent| dma(lent, Edu::fetch)),
+    ("dma-write", |lent| dma(lent, Edu::store)),
 ];
 
 /// Runs the command.
@@ -100,7 +104,11 @@ fn make(name: &str) -> Result<Seen> {
     if name == program32::NAME {
         return program32::read();
     }
-    let found = USER.iter().chain(&CALLS).chain(&OTHERS).find(|(known, _)| *known == name);
+    let found = USER
+        .iter()
+        .chain(&CALLS)
+        .chain(&OTHERS)
+        .find(|(known, _)| *known == name);
     let (_, make) = found.with_context(|| format!("no access is called {name}"))?;
     make(&Lent::new()?)
 }
