@@ -55,6 +55,30 @@ impl Outcome {
     }
 }
 
+/// Those that are told by their name alone.
+const PLAIN: [Outcome; 12] = [
+    Outcome::NoEffect,
+    Outcome::SigBus,
+    Outcome::SigSegv,
+    Outcome::SigKill,
+    Outcome::EFault,
+    Outcome::FixUp,
+    Outcome::Warning,
+    Outcome::Oops,
+    Outcome::Panic,
+    Outcome::Loop,
+    Outcome::Hang,
+    Outcome::Unknown,
+];
+
+impl Outcome {
+    /// The outcome of this name; `reason` is why it was not made, if it was not.
+    pub fn parse(name: &str, reason: Option<&'static str>) -> Option<Outcome> {
+        let skipped = reason.map(Outcome::NotApplicable);
+        PLAIN.into_iter().chain(skipped).find(|outcome| outcome.name() == name)
+    }
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())

@@ -18,8 +18,9 @@ use leasehold_tests::scenarios::LINUX_BOOTARGS;
 use leasehold_tests::{Board, Machine};
 use plan::{ACCESSES, Access, CHAINS, Chain};
 use results::Cell;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// Records what real kernels do with each kind of access to lent memory, under each chain of mechanisms.
@@ -43,6 +44,9 @@ pub struct Args {
     /// Write the cells to this file: an array of {"kernel", "chain", "access", "outcome", "alive"}.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Take over the cells that an earlier run has written with --json, and make only the others.
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
     /// How many machines at a time.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
     pub jobs: u8,
@@ -59,18 +63,20 @@ fn access_names() -> clap::builder::PossibleValuesParser {
     ACCESSES.map(|access| access.name).into()
 }
 
-/// A kernel, ready to boot.
-struct Host {
+/// A kernel and a chain, and the accesses to make under them.
+struct Pair<'k> {
+    kernel: &'k Kernel,
     release: String,
-    kernel: Kernel,
-    initrd: PathBuf,
+    chain: Chain,
+    accesses: Vec<Access>,
 }
 
-/// What all boots have in common.
+/// What is booted.
 struct Lab {
     qemu: PathBuf,
     board: Board,
-    accesses: Vec<Access>,
+    /// The initrds, by their kernels' releases.
+    initrds: BTreeMap<String, PathBuf>,
 }
 
 /// Runs the command.
@@ -78,26 +84,25 @@ struct Lab {
 /// # Errors
 /// When something cannot be set up or built, or a cell cannot be told.
 pub fn run(args: &Args) -> Result<()> {
-    let qemu = qemu::get()?.program;
-    let toolchain = toolchain::get()?;
-    ui::step("Building", "Leasehold for qemu-virt");
-    let board = build::board(&toolchain, "qemu-virt", Profile::Release, &[])?;
-    let hosts = hosts(args, &toolchain)?;
-    let lab = Lab {
-        qemu,
-        board: Board {
-            elf: board.elf,
-            image: board.image,
-        },
-        accesses: chosen(&ACCESSES, &args.access, |access| access.name),
-    };
+    let kernels = kernels(args)?;
     let chains = chosen(&CHAINS, &args.chain, |chain| chain.name);
+    let accesses = chosen(&ACCESSES, &args.access, |access| access.name);
+    let mut cells = match &args.from {
+        Some(path) => results::from_json(&std::fs::read_to_string(path)?)
+            .with_context(|| format!("{} is not what --json writes", path.display()))?,
+        None => Vec::new(),
+    };
+    let pairs = missing(&cells, &kernels, &chains, &accesses);
     // Two at a time would write the same files.
     let _lock = process::lock(&workspace::target("run/matrix.lock"))?;
     let start = Instant::now();
-    let cells = fill(&lab, &hosts, &chains, args.jobs)?;
-    for host in &hosts {
-        println!("\n{}", results::terminal(&cells, &host.release));
+    if !pairs.is_empty() {
+        let lab = Lab::set_up(&pairs)?;
+        cells.extend(lab.fill(&pairs, args.jobs)?);
+    }
+    results::sort(&mut cells);
+    for kernel in results::unique(&cells, |cell| cell.kernel.as_str()) {
+        println!("\n{}", results::terminal(&cells, kernel));
     }
     ui::step(
         "Finished",
@@ -137,63 +142,89 @@ fn chosen<T: Copy>(all: &[T], names: &[String], name: impl Fn(&T) -> &'static st
     all.iter().filter(wanted).copied().collect()
 }
 
-fn hosts(args: &Args, toolchain: &toolchain::Toolchain) -> Result<Vec<Host>> {
+fn kernels(args: &Args) -> Result<Vec<Kernel>> {
     let choices = if args.kernel.is_empty() {
         Version::ALL.map(KernelChoice::Debian).to_vec()
     } else {
         args.kernel.clone()
     };
-    let host = |choice: &KernelChoice| {
-        let kernel = match choice {
-            KernelChoice::Debian(version) => kernel::get(*version)?,
-            KernelChoice::Path(path) => Kernel::from_path(path, args.headers.as_deref())?,
-        };
-        Ok(Host {
-            initrd: hosts::linux_initramfs(toolchain, &kernel)?,
-            release: kernel.release.clone().unwrap_or_default(),
-            kernel,
-        })
+    let kernel = |choice: &KernelChoice| match choice {
+        KernelChoice::Debian(version) => kernel::get(*version),
+        KernelChoice::Path(path) => Kernel::from_path(path, args.headers.as_deref()),
     };
-    choices.iter().map(host).collect()
+    choices.iter().map(kernel).collect()
 }
 
-/// Fills all cells, some machines at a time.
-fn fill(lab: &Lab, hosts: &[Host], chains: &[Chain], jobs: u8) -> Result<Vec<Cell>> {
-    let pairs: Vec<(&Host, &Chain)> = hosts
+/// What is to be booted: each kernel and chain, with the accesses whose cells are not there.
+fn missing<'k>(cells: &[Cell], kernels: &'k [Kernel], chains: &[Chain], accesses: &[Access]) -> Vec<Pair<'k>> {
+    let mut pairs = Vec::new();
+    for (kernel, chain) in kernels
         .iter()
-        .flat_map(|host| chains.iter().map(move |chain| (host, chain)))
-        .collect();
-    let next = Mutex::new(0..pairs.len());
-    let filled = Mutex::new(Vec::new());
-    let work = || -> Result<()> {
-        loop {
-            let Some(n) = next.lock().unwrap_or_else(|lock| lock.into_inner()).next() else {
-                return Ok(());
-            };
-            let (host, chain) = pairs[n];
-            let cells = lab.fill_pair(host, chain)?;
-            filled.lock().unwrap_or_else(|lock| lock.into_inner()).push((n, cells));
+        .flat_map(|kernel| chains.iter().map(move |chain| (kernel, *chain)))
+    {
+        let release = kernel.release.clone().unwrap_or_default();
+        let is_there = |access: &Access| {
+            let same = |cell: &Cell| (&cell.kernel, cell.chain, cell.access) == (&release, chain.name, access.name);
+            cells.iter().any(same)
+        };
+        let accesses: Vec<Access> = accesses.iter().filter(|access| !is_there(access)).copied().collect();
+        if !accesses.is_empty() {
+            pairs.push(Pair {
+                kernel,
+                release,
+                chain,
+                accesses,
+            });
         }
-    };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
-        workers
-            .into_iter()
-            .try_for_each(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    })?;
-    let mut filled = filled.into_inner().unwrap_or_else(|lock| lock.into_inner());
-    filled.sort_by_key(|(n, _)| *n);
-    Ok(filled.into_iter().flat_map(|(_, cells)| cells).collect())
+    }
+    pairs
 }
 
 impl Lab {
+    /// Builds what these pairs need.
+    fn set_up(pairs: &[Pair<'_>]) -> Result<Lab> {
+        let qemu = qemu::get()?.program;
+        let toolchain = toolchain::get()?;
+        ui::step("Building", "Leasehold for qemu-virt");
+        let board = build::board(&toolchain, "qemu-virt", Profile::Release, &[])?;
+        let mut initrds = BTreeMap::new();
+        for pair in pairs {
+            if !initrds.contains_key(&pair.release) {
+                initrds.insert(pair.release.clone(), hosts::linux_initramfs(&toolchain, pair.kernel)?);
+            }
+        }
+        let (elf, image) = (board.elf, board.image);
+        let board = Board { elf, image };
+        Ok(Lab { qemu, board, initrds })
+    }
+
+    /// Fills all cells, some machines at a time.
+    fn fill(&self, pairs: &[Pair<'_>], jobs: u8) -> Result<Vec<Cell>> {
+        let next = AtomicUsize::new(0);
+        let work = || -> Result<Vec<Cell>> {
+            let mut filled = Vec::new();
+            while let Some(pair) = pairs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                filled.extend(self.fill_pair(pair)?);
+            }
+            Ok(filled)
+        };
+        let filled: Result<Vec<Vec<Cell>>> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
+            let join = |worker: std::thread::ScopedJoinHandle<'_, Result<Vec<Cell>>>| {
+                worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            workers.into_iter().map(join).collect()
+        });
+        Ok(filled?.concat())
+    }
+
     /// Fills the cells of one kernel and chain.
-    fn fill_pair(&self, host: &Host, chain: &Chain) -> Result<Vec<Cell>> {
+    fn fill_pair(&self, pair: &Pair<'_>) -> Result<Vec<Cell>> {
         let (mut pending, skipped): (Vec<Access>, Vec<Access>) =
-            self.accesses.iter().partition(|access| access.skipped.is_none());
+            pair.accesses.iter().partition(|access| access.skipped.is_none());
         let fill = |access: &Access, verdict: Verdict| Cell {
-            kernel: host.release.clone(),
-            chain: chain.name,
+            kernel: pair.release.clone(),
+            chain: pair.chain.name,
             access: access.name,
             outcome: verdict.outcome,
             alive: verdict.alive,
@@ -205,7 +236,7 @@ impl Lab {
         }
         let mut boots = 0;
         while let Some(first) = pending.first().copied() {
-            let boot = boot::boot(&self.machine(host, chain, &pending))?;
+            let boot = boot::boot(&self.machine(pair, &pending))?;
             boots += 1;
             let mut judged: Vec<(Access, Verdict)> = Vec::new();
             for (name, observed) in &boot.cells {
@@ -222,27 +253,30 @@ impl Lab {
         }
         ui::step(
             "Filled",
-            format_args!("{} {} in {boots} boots", host.release, chain.name),
+            format_args!("{} {} in {boots} boots", pair.release, pair.chain.name),
         );
         Ok(cells)
     }
 
-    fn machine(&self, host: &Host, chain: &Chain, accesses: &[Access]) -> Machine {
+    fn machine(&self, pair: &Pair<'_>, accesses: &[Access]) -> Machine {
         let names: Vec<&str> = accesses.iter().map(|access| access.name).collect();
         let bootargs = format!(
             "{LINUX_BOOTARGS} loglevel=5 printk.devkmsg=on {} leasectl=matrix,{}",
-            chain.bootargs,
+            pair.chain.bootargs,
             names.join(",")
         );
-        Machine::leasehold(&format!("matrix-{}-{}", host.release, chain.name), self.board.clone())
-            .kernel(&host.kernel.image)
-            .initrd(&host.initrd)
-            .bootargs(bootargs)
-            .el2_arg(format!("leasehold.fault={}", chain.fault))
-            .smp(2)
-            .edu()
-            .qemu(&self.qemu)
-            .limit(None)
+        Machine::leasehold(
+            &format!("matrix-{}-{}", pair.release, pair.chain.name),
+            self.board.clone(),
+        )
+        .kernel(&pair.kernel.image)
+        .initrd(&self.initrds[&pair.release])
+        .bootargs(bootargs)
+        .el2_arg(format!("leasehold.fault={}", pair.chain.fault))
+        .smp(2)
+        .edu()
+        .qemu(&self.qemu)
+        .limit(None)
     }
 }
 
@@ -264,6 +298,23 @@ mod tests {
             error.contains("1 cells") && error.contains("user-read: no word"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_an_earlier_run_has_is_not_made_again() {
+        let kernel = Kernel {
+            release: Some("6.12".into()),
+            image: "k".into(),
+            headers: None,
+            make_args: Vec::new(),
+        };
+        let default = chosen(&CHAINS, &["default".to_owned()], |chain| chain.name);
+        let accesses = &ACCESSES[..2];
+        let first = results::tests::cell("default", accesses[0].name, Outcome::SigBus, true);
+        let kernels = [kernel];
+        let pairs = missing(std::slice::from_ref(&first), &kernels, &default, accesses);
+        assert_eq!((pairs.len(), pairs[0].accesses.as_slice()), (1, &accesses[1..]));
+        assert!(missing(&[first], &kernels, &default, &accesses[..1]).is_empty());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The filled matrix: for machines, and for people.
 
 use super::cell::Outcome;
-use super::plan::{ACCESSES, REASONS};
+use super::plan::{self, ACCESSES, REASONS};
+use anyhow::{Context, Result};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -59,6 +60,38 @@ pub fn json(cells: &[Cell]) -> Value {
     cells.iter().map(object).collect()
 }
 
+/// Reads what [`json`] has made. Cells of chains or accesses that are no more are left out.
+///
+/// # Errors
+/// When it is something else.
+pub fn from_json(text: &str) -> Result<Vec<Cell>> {
+    let values: Vec<Value> = serde_json::from_str(text)?;
+    let cells = values.iter().map(|value| {
+        let field = |name: &str| value[name].as_str().with_context(|| format!("a cell has no {name}"));
+        let chain = plan::CHAINS.iter().map(|chain| chain.name);
+        let access = ACCESSES.iter().map(|access| access.name);
+        let (wanted_chain, wanted_access) = (field("chain")?, field("access")?);
+        let names = chain
+            .clone()
+            .find(|name| *name == wanted_chain)
+            .zip(access.clone().find(|name| *name == wanted_access));
+        let Some((chain, access)) = names else {
+            return Ok(None);
+        };
+        let reason = value["reason"].as_str().and_then(plan::reason);
+        let outcome = field("outcome")?;
+        Ok(Some(Cell {
+            kernel: field("kernel")?.to_owned(),
+            chain,
+            access,
+            outcome: Outcome::parse(outcome, reason).with_context(|| format!("no outcome is called {outcome}"))?,
+            alive: value["alive"].as_bool().context("a cell has no alive")?,
+            why: "an earlier run".to_owned(),
+        }))
+    });
+    cells.filter_map(Result::transpose).collect()
+}
+
 /// Every kernel's table, as Markdown.
 pub fn markdown(cells: &[Cell]) -> String {
     let mut text = String::new();
@@ -81,6 +114,21 @@ pub fn markdown(cells: &[Cell]) -> String {
         }
     }
     text
+}
+
+/// Puts cells in the order of kernels as they came, and of the plan's chains and accesses.
+pub fn sort(cells: &mut [Cell]) {
+    let kernels: Vec<String> = unique(cells, |cell| cell.kernel.as_str())
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    cells.sort_by_key(|cell| {
+        (
+            kernels.iter().position(|kernel| *kernel == cell.kernel),
+            plan::CHAINS.iter().position(|chain| chain.name == cell.chain),
+            ACCESSES.iter().position(|access| access.name == cell.access),
+        )
+    });
 }
 
 /// One kernel's table, for a terminal.
@@ -164,6 +212,24 @@ pub(super) mod tests {
             (&value[1]["outcome"], &value[1]["reason"]),
             (&json!("n/a"), &json!("no-aarch32"))
         );
+    }
+
+    #[test]
+    fn json_is_read_back() {
+        let cells = [
+            cell("default", "user-read", Outcome::SigBus, true),
+            cell(
+                "default",
+                "cache-maintenance",
+                Outcome::NotApplicable("no-aarch32"),
+                true,
+            ),
+        ];
+        let read = from_json(&json(&cells).to_string()).unwrap();
+        assert_eq!(json(&read), json(&cells));
+        assert!(from_json(r#"[{"kernel": "6.12"}]"#).is_err());
+        let old = json(&cells).to_string().replace("user-read", "no-longer");
+        assert_eq!(from_json(&old).unwrap().len(), 1);
     }
 
     #[test]

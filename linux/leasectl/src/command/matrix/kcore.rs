@@ -31,20 +31,22 @@ pub fn read(physical: u64) -> Result<Seen> {
     })
 }
 
-/// Where the file has the byte at `physical`.
+/// Where the file has the byte at `physical`. The kernel's own image has a segment too, where memory that was freed of it is
+/// no longer mapped: of all segments with this byte, RAM's is the largest.
 fn find(kcore: &File, physical: u64) -> Result<u64> {
     let mut header = [0; HEADER];
     kcore.read_exact_at(&mut header, 0)?;
     let number = |at: usize| u64::from(u16::from_le_bytes([header[at], header[at + 1]]));
     let (start, size, count) = (word(&header, PHOFF), number(PHENTSIZE), number(PHNUM));
+    let mut found = None;
     for n in 0..count {
         let mut segment = [0; SEGMENT];
         kcore.read_exact_at(&mut segment, start + n * size)?;
-        if let Some(at) = within(&segment, physical) {
-            return Ok(at);
-        }
+        let at = within(&segment, physical).map(|at| (word(&segment, MEMSZ), at));
+        found = found.max(at);
     }
-    anyhow::bail!("no segment has {physical:#x}")
+    let (_, at) = found.with_context(|| format!("no segment has {physical:#x}"))?;
+    Ok(at)
 }
 
 /// Where the file has the byte at `physical`, if this segment does.

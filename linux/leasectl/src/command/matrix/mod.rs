@@ -12,21 +12,21 @@ pub mod touch;
 
 use crate::device::{Device, Fault};
 use anyhow::{Context, Result};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use seen::Seen;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Where a core dump goes.
 const CORE: &str = "/tmp/core";
 /// How long an access may take. The slowest that ends by itself is one that loops at EL0, after two seconds.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(4);
 /// How long the kernel may take to show that it is well.
-const ALIVE_PATIENCE: Duration = Duration::from_secs(6);
+const ALIVE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a process may take to end that is killed.
 const KILL_PATIENCE: Duration = Duration::from_secs(1);
 /// How long to look whether an access is made again and again.
@@ -165,7 +165,9 @@ fn printed_or(access: &str, status: ExitStatus, printed: &str) -> Result<String>
 }
 
 fn start(args: &[&str], output: Stdio) -> Result<Child> {
-    let child = Command::new(std::env::current_exe()?).args(args).stdout(output).spawn();
+    let mut command = Command::new(std::env::current_exe()?);
+    // In a group of its own: what it starts has to go with it.
+    let child = command.args(args).stdout(output).process_group(0).spawn();
     child.context("cannot start another process")
 }
 
@@ -178,7 +180,7 @@ fn watch(mut child: Child, patience: Duration) -> Result<End> {
         }
         return Ok(End::Itself(status, printed));
     }
-    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL)?;
+    killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL)?;
     Ok(match ended(&mut child, KILL_PATIENCE)? {
         Some(_) => End::Killed,
         None => End::Immortal,

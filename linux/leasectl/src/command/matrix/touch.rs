@@ -83,8 +83,8 @@ const OTHERS: [(&str, Make); 7] = [
     ("proc-mem", |lent| peer("proc-mem", lent)),
     ("proc-kcore", |lent| kcore::read(lent.physical)),
     ("core-dump", core_dump),
-    ("dma-read", |lent| Ok(dma(lent, Edu::fetch)?)),
-    ("dma-write", |lent| Ok(dma(lent, Edu::store)?)),
+    ("dma-read", |lent| dma(lent, Edu::fetch)),
+    ("dma-write", |lent| dma(lent, Edu::store)),
 ];
 
 /// Runs the command.
