@@ -519,33 +519,42 @@ fn all_at_once(host: &mut Host, page: Block) {
     vm::drain_faults();
 }
 
-/// The guest is running on another CPU when its page is taken.
+/// The guest is running on another CPU when its page is taken. When it has looked at its page before that, there is
+/// another guest, until one is in time.
 fn while_it_runs(host: &mut Host, memory: Block) {
     let image = host.image();
-    let made = Guest::new(&host.mail(), &image, "scenario=live spin", &[memory]).and_then(|guest| {
-        guest.start(&image)?;
-        Ok(guest)
-    });
-    let Some(mut guest) = host.report.value("guest that spins", made) else {
-        return;
-    };
     let page = memory.base() + 400 * PAGE;
-    let shared = (page, AtomicU64::new(0));
-    let end = smp::beside(
-        &shared,
-        |number, (page, found)| {
-            if number == 1 {
-                cpu::delay(20);
-                found.store(probe::read(*page, Width::Double).unwrap_or(1), Ordering::Release);
+    let (mut ends, mut good) = (0, true);
+    for _ in 0..20 {
+        let made = Guest::new(&host.mail(), &image, "spin", &[memory]).and_then(|mut guest| {
+            guest.said.quiet = true;
+            guest.start(&image)?;
+            Ok(guest)
+        });
+        let Ok(mut guest) = made else { break };
+        let shared = (page, AtomicU64::new(0));
+        let end = smp::beside(
+            &shared,
+            |number, (page, found)| {
+                if number == 1 {
+                    cpu::delay(10);
+                    found.store(probe::read(*page, Width::Double).unwrap_or(1), Ordering::Release);
+                }
+            },
+            || guest.run_to_end().map(|(exit, _)| exit.reason),
+        );
+        good &= shared.1.load(Ordering::Acquire) == 0 && guest.end().is_ok() && memory.differs(|_| 0).is_none();
+        ends += 1;
+        match end {
+            Ok(vendor::EXIT_TAKEN) => {
+                host.report
+                    .step("while it runs", good, format_args!("at the {ends}. guest"));
+                return;
             }
-        },
-        || guest.run_to_end().map(|(exit, _)| exit.reason),
-    );
-    let found = shared.1.load(Ordering::Acquire);
-    host.report.same("zeroes", found, 0);
-    host.report.same("its next touch ends it", end, Ok(vendor::EXIT_TAKEN));
-    let ended = guest.end();
-    host.report.value("end", ended);
-    let dirt = memory.differs(|_| 0);
-    host.report.step("clean", dirt.is_none(), format_args!("{dirt:x?}"));
+            Ok(vendor::EXIT_OFF) => {}
+            _ => break,
+        }
+    }
+    host.report
+        .step("while it runs", false, format_args!("{ends} guests, good {good}"));
 }
