@@ -85,6 +85,8 @@ struct State {
     writes: u32,
     syncs: u32,
     scrubs: u32,
+    /// Which pages, since somebody asked.
+    scrubbed: Vec<u64>,
 }
 
 /// The machine.
@@ -115,6 +117,7 @@ impl Sim {
             writes: 0,
             syncs: 0,
             scrubs: 0,
+            scrubbed: Vec::new(),
         }))
     }
 
@@ -220,6 +223,11 @@ impl Sim {
     /// What was done that the rules for changing live tables forbid.
     pub fn broken(&self) -> Vec<String> {
         self.0.borrow().broken.clone()
+    }
+
+    /// The pages that were scrubbed since the last time.
+    pub fn scrubbed(&self) -> Vec<u64> {
+        std::mem::take(&mut self.0.borrow_mut().scrubbed)
     }
 
     /// How many entries were read and written, translations waited for, and pages scrubbed, since the last time.
@@ -461,6 +469,7 @@ impl Machine for Sim {
     fn scrub(&self, page: PhysAddr) {
         let mut state = self.0.borrow_mut();
         state.scrubs += 1;
+        state.scrubbed.push(page.get());
         if !state.lines.contains_key(&page.get()) {
             return;
         }

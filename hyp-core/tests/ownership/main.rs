@@ -14,5 +14,6 @@ mod holders;
 mod large;
 mod lifecycle;
 mod omissions;
+mod overlay;
 mod properties;
 mod refusals;

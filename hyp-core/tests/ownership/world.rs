@@ -97,7 +97,11 @@ impl World {
         let lapsed = self.sim.has_lapsed(1);
         self.sim
             .keep(self.untouched(call), self.config.layout == Layout::Blocks);
+        _ = self.sim.scrubbed();
         let (real, mut model) = self.both(call);
+        let mut scrubbed = self.sim.scrubbed().into_iter();
+        let lost = scrubbed.find(|page| !model_before.lent.contains_key(page));
+        ensure!(lost.is_none(), "{call:x?} scrubs {lost:x?}, which is the host's");
         if real == Err(Error::NoMemory) && self.config.pool_pages < POOL_PAGES {
             self.model = model_before;
             self.nothing_retrieved(call)?;
