@@ -118,9 +118,17 @@ pub fn run(args: &Args) -> Result<()> {
     judge(&cells)
 }
 
+/// The command, without the files that are this machine's.
 fn command_line() -> String {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    format!("cargo xtask {}", words.join(" "))
+    let mut words = vec!["cargo xtask".to_owned()];
+    let mut arguments = std::env::args().skip(1);
+    while let Some(word) = arguments.next() {
+        match word.as_str() {
+            "--from" | "--json" => drop(arguments.next()),
+            _ => words.push(word),
+        }
+    }
+    words.join(" ")
 }
 
 /// Fails for cells that could not be told.
