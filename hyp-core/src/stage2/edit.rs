@@ -66,6 +66,24 @@ pub(super) struct Fill {
     pub(super) exceptions: u16,
 }
 
+impl Fill {
+    /// What a new table below `raw` at `at` starts with where only what is unmapped may be mapped: nothing.
+    ///
+    /// # Errors
+    /// [`Reason::Occupied`].
+    pub(super) fn unoccupied(raw: u64, at: u64) -> Result<Self, Refusal> {
+        if raw == 0 {
+            Ok(Self {
+                first: 0,
+                step: 0,
+                exceptions: 0,
+            })
+        } else {
+            Err(Refusal::new(at, Reason::Occupied))
+        }
+    }
+}
+
 /// A run of level-3 entries.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Run {

@@ -119,15 +119,7 @@ impl Edit for Map {
     }
 
     fn split(&mut self, raw: u64, _level: Level, at: u64) -> Result<Fill, Refusal> {
-        if raw == 0 {
-            Ok(Fill {
-                first: 0,
-                step: 0,
-                exceptions: 0,
-            })
-        } else {
-            Err(Refusal::new(at, Reason::Occupied))
-        }
+        Fill::unoccupied(raw, at)
     }
 
     fn enter(&mut self, _raw: u64, _at: u64) -> Result<(), Refusal> {

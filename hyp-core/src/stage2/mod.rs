@@ -64,6 +64,14 @@ pub(crate) struct Stage2 {
     invalidations: u32,
 }
 
+/// The entry that decides about an address as it is in its table, and where that is.
+struct Place {
+    table: PhysAddr,
+    index: usize,
+    raw: u64,
+    level: Level,
+}
+
 impl Stage2 {
     /// Tables that translate nothing.
     pub(crate) const NONE: Self = Self {
@@ -89,7 +97,7 @@ impl Stage2 {
     /// The entry that decides about `ipa`, and its level.
     pub(crate) fn lookup(&self, machine: &impl Machine, ipa: Ipa) -> (Entry, Level) {
         match self.find(machine, ipa) {
-            Some((raw, level)) => (Entry::decode(raw, level), level),
+            Some(Place { raw, level, .. }) => (Entry::decode(raw, level), level),
             None => (
                 Entry::Invalid {
                     owner: Owner::Nobody,
@@ -103,12 +111,12 @@ impl Stage2 {
     /// The lease that `ipa` is withheld for.
     #[inline(always)]
     pub(crate) fn lease_at(&self, machine: &impl Machine, ipa: Ipa) -> Option<u8> {
-        entry::lease(self.find(machine, ipa)?.0)
+        entry::lease(self.find(machine, ipa)?.raw)
     }
 
-    /// The entry that decides about `ipa` as it is in its table, and its level. `None` beyond what is translated.
+    /// The entry that decides about `ipa`, and where it is. `None` beyond what is translated.
     #[inline(always)]
-    fn find(&self, machine: &impl Machine, ipa: Ipa) -> Option<(u64, Level)> {
+    fn find(&self, machine: &impl Machine, ipa: Ipa) -> Option<Place> {
         let at = ipa.get();
         if at >= self.limit {
             return None;
@@ -118,7 +126,12 @@ impl Stage2 {
         loop {
             let raw = machine.read_entry(table, slot);
             if !entry::is_table(raw, level) {
-                return Some((raw, level));
+                return Some(Place {
+                    table,
+                    index: slot,
+                    raw,
+                    level,
+                });
             }
             table = entry::address(raw);
             level = level.next();

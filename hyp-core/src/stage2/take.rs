@@ -1,9 +1,9 @@
 //! Single pages of a lease that go back before the rest: what that does to the host's tables and to a guest's.
 
-use super::Stage2;
-use super::edit::{Edit, Editor, Fill, Reason, Refusal, Run, Whole, index};
+use super::edit::{Edit, Editor, Fill, Refusal, Run, Whole, index};
 use super::entry::{self, ENTRIES, Entry, Level, Memory, Owner};
 use super::pool::Pool;
+use super::{Place, Stage2};
 use crate::machine::{Machine, SyncError};
 use leasehold_memory_map::{Address, Ipa, PAGE_SIZE, PageRange, PhysAddr};
 
@@ -24,38 +24,7 @@ impl From<SyncError> for Untaken {
     }
 }
 
-/// The entry that decides about an address, and where it is.
-struct Place {
-    table: PhysAddr,
-    index: usize,
-    raw: u64,
-    level: Level,
-}
-
 impl Stage2 {
-    fn place(&self, machine: &impl Machine, ipa: Ipa) -> Option<Place> {
-        let at = ipa.get();
-        if at >= self.limit {
-            return None;
-        }
-        let (mut table, mut slot) = self.root_slot(at);
-        let mut level = Level::One;
-        loop {
-            let raw = machine.read_entry(table, slot);
-            if !entry::is_table(raw, level) {
-                return Some(Place {
-                    table,
-                    index: slot,
-                    raw,
-                    level,
-                });
-            }
-            table = entry::address(raw);
-            level = level.next();
-            slot = index(at, level);
-        }
-    }
-
     /// Gives `page`, which is withheld for `lease`, an entry of its own, so that it can be given back alone. Nobody sees
     /// a difference. A table that the host's map keeps is used again, so there it takes none.
     ///
@@ -70,7 +39,7 @@ impl Stage2 {
     ) -> Result<(), Untaken> {
         let withheld = |kept| entry::invalid(Owner::Lease(lease), kept);
         loop {
-            let place = self.place(machine, page).ok_or(Untaken::Nothing)?;
+            let place = self.find(machine, page).ok_or(Untaken::Nothing)?;
             if place.level == Level::Three {
                 return Ok(());
             }
@@ -103,7 +72,7 @@ impl Stage2 {
     pub(crate) fn poison(&mut self, machine: &impl Machine, pool: &mut Pool, page: Ipa) -> Result<PhysAddr, Untaken> {
         let poison = entry::invalid(Owner::Taken, None);
         loop {
-            let place = self.place(machine, page).ok_or(Untaken::Nothing)?;
+            let place = self.find(machine, page).ok_or(Untaken::Nothing)?;
             let Place {
                 table,
                 index: slot,
@@ -176,7 +145,7 @@ impl Stage2 {
         let mut withheld = None;
         let mut at = range.start();
         while at < range.end() {
-            let place = self.place(machine, at)?;
+            let place = self.find(machine, at)?;
             let here = entry::lease(place.raw) == Some(lease);
             if *withheld.get_or_insert(here) != here {
                 break;
@@ -210,15 +179,7 @@ impl Edit for MapTaken {
     }
 
     fn split(&mut self, raw: u64, _level: Level, at: u64) -> Result<Fill, Refusal> {
-        if raw == 0 {
-            Ok(Fill {
-                first: 0,
-                step: 0,
-                exceptions: 0,
-            })
-        } else {
-            Err(Refusal::new(at, Reason::Occupied))
-        }
+        Fill::unoccupied(raw, at)
     }
 
     fn enter(&mut self, _raw: u64, _at: u64) -> Result<(), Refusal> {
