@@ -22,7 +22,7 @@ pub use exception::{EntryFeatures, EntryRules, Exception, Extras, Mode, OriginSt
 pub use limit::{BURST, Limiter};
 pub use mechanism::{Delivery, Mechanism, NameError, Special};
 pub use policy::{Chain, ChainError, MAX_LINKS, Policy, PolicyError};
-pub use progress::{Place, Progress, REMEMBERED, Task, bound};
+pub use progress::{Asking, Attempt, Place, Progress, REMEMBERED, Rule, Task, Trace};
 pub use record::{FaultLog, RECORDS, Record, Toucher};
 
 use crate::id::VmId;
@@ -42,8 +42,19 @@ pub struct Circumstances {
 /// How accesses of one class are answered.
 struct OfClass {
     chain: Chain,
+    rule: Rule,
     limit: Limiter,
-    progress: Progress,
+}
+
+impl OfClass {
+    const fn new(class: Class, policy: &Policy, hz: u64) -> Self {
+        let chain = *policy.chain(class);
+        Self {
+            rule: Rule::new(class, hz, chain.len(), chain.untraced()),
+            chain,
+            limit: Limiter::new(hz),
+        }
+    }
 }
 
 /// How often accesses of each class were answered by mechanisms of each kind.
@@ -60,6 +71,7 @@ pub struct Faults {
     device_limit: Limiter,
     device_events: u64,
     log: FaultLog,
+    progress: Progress,
 }
 
 impl Faults {
@@ -67,29 +79,30 @@ impl Faults {
     /// lines: one each second for each class, after a burst.
     #[must_use]
     pub const fn new(policy: Policy, rules: EntryRules, hz: u64) -> Self {
-        const fn of(class: Class, policy: &Policy, hz: u64) -> OfClass {
-            OfClass {
-                chain: *policy.chain(class),
-                limit: Limiter::new(hz),
-                progress: Progress::new(bound(class, hz)),
-            }
-        }
         let [el0, el1_user, el1_kernel, walk, fetch, cache] = Class::ALL;
         Self {
             rules,
             counts: [[0; Mechanism::KINDS]; Class::COUNT],
             classes: [
-                of(el0, &policy, hz),
-                of(el1_user, &policy, hz),
-                of(el1_kernel, &policy, hz),
-                of(walk, &policy, hz),
-                of(fetch, &policy, hz),
-                of(cache, &policy, hz),
+                OfClass::new(el0, &policy, hz),
+                OfClass::new(el1_user, &policy, hz),
+                OfClass::new(el1_kernel, &policy, hz),
+                OfClass::new(walk, &policy, hz),
+                OfClass::new(fetch, &policy, hz),
+                OfClass::new(cache, &policy, hz),
             ],
             device_limit: Limiter::new(hz),
             device_events: 0,
             log: FaultLog::new(),
+            progress: Progress::new(),
         }
+    }
+
+    /// From now on answers by `policy` and `rules`, as [`new`](Self::new) says, in place: this is too much for a stack.
+    pub fn configure(&mut self, policy: Policy, rules: EntryRules, hz: u64) {
+        self.rules = rules;
+        self.classes = Class::ALL.map(|class| OfClass::new(class, &policy, hz));
+        self.device_limit = Limiter::new(hz);
     }
 
     /// How the CPUs take exceptions.
@@ -100,7 +113,7 @@ impl Faults {
     }
 
     /// Decides how a refused access, made at `pc`, is answered, and records it. `task` is asked for where the chain has
-    /// more than one link, `origin` where the answer is an exception.
+    /// more than one link, `trace` where besides the access may be back, `origin` where the answer is an exception.
     #[inline(always)]
     pub fn answer(
         &mut self,
@@ -108,14 +121,21 @@ impl Faults {
         pc: u64,
         at: &Circumstances,
         task: impl Fn() -> Task,
+        trace: impl FnOnce() -> Trace,
         origin: impl FnOnce(&EntryRules) -> OriginState,
     ) -> Delivery {
         let class = access.class;
-        let OfClass { chain, progress, .. } = &mut self.classes[class.index()];
+        let OfClass { chain, rule, .. } = &self.classes[class.index()];
         let link = if chain.len() == 1 {
             0
         } else {
-            progress.next_link(place(access, pc), task, at.now, chain.len())
+            let asking = Asking {
+                cpu: at.cpu,
+                now: at.now,
+                class,
+                mode: access.mode,
+            };
+            self.progress.next_link(rule, asking, place(access, pc), task, trace)
         };
         let mechanism = chain.link(link);
         count(&mut self.counts, class, mechanism);
@@ -138,13 +158,20 @@ impl Faults {
     /// What the access of `record` (its [`serial`](Self::serial)) gets instead, when what [`answer`](Self::answer) or the last call of this said of
     /// it could not be done: the next link, or an External abort behind the last one.
     #[cold]
-    pub fn pass_on(&mut self, record: u64, access: &Access, origin: &OriginState, task: Task) -> Delivery {
-        let OfClass { chain, progress, .. } = &mut self.classes[access.class.index()];
-        let next = progress.skip(place(access, origin.elr), task, chain.len());
+    pub fn pass_on(&mut self, record: u64, access: &Access, cpu: u8, origin: &OriginState, task: Task) -> Delivery {
+        let OfClass { chain, rule, .. } = &self.classes[access.class.index()];
+        let attempt = attempt(access, origin.elr, task);
+        let next = self.progress.skip(rule, cpu, access.class, &attempt);
         let mechanism = next.map_or(Mechanism::EXTERNAL_ABORT, |link| chain.link(link));
         count(&mut self.counts, access.class, mechanism);
         self.log.amend(record, mechanism);
         mechanism.deliver(access, &self.rules, || *origin)
+    }
+
+    /// An access, made at `pc`, has been served: should it come again, it is a new one.
+    #[cold]
+    pub fn served(&mut self, access: &Access, pc: u64, task: Task) {
+        self.progress.forget(access.class, &attempt(access, pc, task));
     }
 
     /// What tells the newest record from all others. Never 0 once there is one.
@@ -197,6 +224,13 @@ const fn place(access: &Access, pc: u64) -> Place {
     Place { pc, va: access.far }
 }
 
+const fn attempt(access: &Access, pc: u64, task: Task) -> Attempt {
+    Attempt {
+        access: place(access, pc),
+        task,
+    }
+}
+
 #[inline(always)]
 fn count(counts: &mut Counts, class: Class, mechanism: Mechanism) {
     let count = &mut counts[class.index()][mechanism.kind()];
@@ -246,9 +280,17 @@ mod tests {
         }
     }
 
+    /// As the abort that was delivered leaves it.
+    fn trace() -> Trace {
+        Trace {
+            esr: 0x9600_0061,
+            elr: 0,
+        }
+    }
+
     fn answer(faults: &mut Faults, spsr: u64, now: u64) -> Delivery {
         let origin = origin(spsr);
-        faults.answer(&access(spsr), origin.elr, &at(now), task, |_| origin)
+        faults.answer(&access(spsr), origin.elr, &at(now), task, trace, |_| origin)
     }
 
     fn access(spsr: u64) -> Access {
@@ -303,7 +345,7 @@ mod tests {
             let mut delivery = answer(&mut faults, EL1H, n);
             while !matches!(delivery, Delivery::Exception(_) | Delivery::Special(Special::Halt)) {
                 seen.push(delivery);
-                delivery = faults.pass_on(faults.serial(), &access(EL1H), &origin(EL1H), task());
+                delivery = faults.pass_on(faults.serial(), &access(EL1H), 1, &origin(EL1H), task());
             }
             seen.push(delivery);
             let (_, record) = faults.read().unwrap();

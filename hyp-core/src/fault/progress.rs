@@ -1,22 +1,38 @@
-//! Has this very access been answered before?
+//! Has this very access been answered before, and has nothing come of it?
 //!
 //! A chain's next link is due when an access comes back without progress: a fix-up that did not help, a handler that
-//! returned to the instruction. What tells "the same access" is the program counter, the virtual address, the address
-//! space (TTBR0_EL1) and both stack pointers (under Linux SP_EL0 names the task while EL1 runs); the CPU does not, since
-//! a task moves.
+//! returned to the instruction. That it is the same access is told by the program counter, the virtual address, the
+//! address space (TTBR0_EL1) and both stack pointers (under Linux SP_EL0 names the task while EL1 runs). A program that
+//! tries once more looks the same, and must be told again. What tells the two apart is EL1's registers ([`Trace`]),
+//! where nothing but the next exception to EL1 overwrites what the last one left:
+//!
+//! - From EL0, it is back when EL1 has returned to just this instruction (ELR_EL1), and not by a system call
+//!   (`sigreturn`). A handler of the program's own that jumps back to it has come from elsewhere.
+//! - From EL1, it is back while nobody has entered EL1 from EL0 since: a new try follows a system call, whose syndrome
+//!   then is in ESR_EL1. Interrupts leave ESR_EL1 alone, and what EL1 does to itself (BRK of a warning, another abort)
+//!   is no system call.
+//! - Where EL0 has entered, this or another task's, it is unclear. It is back if it has been answered on another CPU
+//!   meanwhile, for then its task has been moved; otherwise it is a new try.
+//! - What a link has told without a trace in these registers (an SDEI event) is back whatever they say.
 //!
 //! # Bounds
-//! Each class of access remembers its last [`REMEMBERED`] different accesses, and each of them for the class's number of
-//! counter ticks since it was last answered. Beyond either bound, the access counts as new and the chain starts over.
-//! Classes do not share, so that EL0 cannot make EL2 forget what EL1 does.
+//! Each CPU has for each class of access the last [`REMEMBERED`] different ones, so no other CPU can make it forget what
+//! loops on it, and EL0 cannot make it forget what EL1 does. [`Rule`] has how long an access is remembered after its
+//! last answer, and how often it has to come back until the next link is due. An access that has been served is
+//! forgotten: it has got on.
 //!
-//! A second try by a program, within the time bound, from the same place looks the same as no progress. The time bound of
-//! user addresses is therefore short.
+//! A loop gets its next link when it has come back [`Rule::returns`] times with nobody entering from EL0 in between. One
+//! that is moved at each return, to wherever, gets it after as many and a visit of each CPU; after (`returns` + 1) times
+//! the CPUs if it comes back to some CPUs where nobody has entered, and to others where somebody has. The model of a
+//! kernel among the tests holds these figures.
 
 use super::access::Class;
+use super::exception::Mode;
+use crate::layout::MAX_CPUS;
+use crate::trap::Esr;
 
-/// How many different accesses a class remembers.
-pub const REMEMBERED: usize = 8;
+/// How many different accesses of a class a CPU remembers: two threads that take turns, with two addresses each.
+pub const REMEMBERED: usize = 4;
 
 /// What tells one task of a kernel from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,282 +54,339 @@ pub struct Place {
     pub va: u64,
 }
 
-impl Place {
-    /// Differs for most accesses that differ: one comparison rules out all that are remembered.
-    #[inline(always)]
-    const fn tag(&self) -> u8 {
-        (self.pc >> 2 ^ self.va >> 3 ^ self.va >> 12) as u8
-    }
-}
-
 /// What makes two accesses the same.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Attempt {
-    access: Place,
-    task: Task,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// From where and to where.
+    pub access: Place,
+    /// By whom.
+    pub task: Task,
 }
 
-/// How long an access of `class` is remembered, in ticks of a counter of `hz` (CNTFRQ_EL0).
-///
-/// 1 ms for EL0: signal delivery and return take microseconds. 100 µs for uaccess, where the loops that are known
-/// (futex) come back within a microsecond or so, and a program's own second try follows a system call later. 1 s for
-/// the kernel's own accesses: a warning with a stack trace on a slow console may come in between.
-#[must_use]
-pub const fn bound(class: Class, hz: u64) -> u64 {
-    match class {
-        Class::El0 => hz / 1000,
-        Class::El1User => hz / 10_000,
-        Class::El1Kernel | Class::Walk | Class::Fetch | Class::Cache => hz,
+/// What the last exception that this CPU took to EL1 has left there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// ESR_EL1: its syndrome, if it was no interrupt.
+    pub esr: u64,
+    /// ELR_EL1: where it was taken from, or where EL1 has returned to since.
+    pub elr: u64,
+}
+
+/// What a [`Trace`] says of an access that was answered before.
+enum Verdict {
+    Back,
+    NewTry,
+    Unclear,
+}
+
+impl Trace {
+    /// Classes of ESR_EL1 that only exceptions from EL0 have: SVC of AArch32 and AArch64, fetch and data abort, breakpoint,
+    /// step and watchpoint (Arm ARM, ESR_EL1, EC). The others do not tell, or tell of EL1.
+    const FROM_EL0: u64 = 1 << 0x11 | 1 << 0x15 | 1 << 0x20 | 1 << 0x24 | 1 << 0x30 | 1 << 0x32 | 1 << 0x34;
+    const SVC: u64 = 1 << 0x11 | 1 << 0x15;
+
+    /// Of an access from `mode` at `pc`.
+    const fn of(&self, mode: Mode, pc: u64) -> Verdict {
+        let class = 1 << (self.esr >> Esr::EC_SHIFT & 0x3f);
+        let entered = if mode.is_el0() {
+            if self.elr != pc {
+                return Verdict::NewTry;
+            }
+            Self::SVC
+        } else {
+            Self::FROM_EL0
+        };
+        if class & entered == 0 {
+            Verdict::Back
+        } else {
+            Verdict::Unclear
+        }
     }
 }
 
+/// When the next link of a class's chain is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// For how many counter ticks after its last answer an access is remembered.
+    pub ticks: u64,
+    /// How often it comes back until the next link is due. At least once.
+    pub returns: u8,
+    /// How many links there are.
+    pub links: u8,
+    /// The links that leave no trace, a bit each.
+    pub untraced: u8,
+}
+
+/// How often an access at a user address comes back before a link is used up.
+///
+/// Once would do for the loops that are known. But a kernel thread that makes accesses for a program, or a system call
+/// that stands for several (`io_uring`), makes new tries that look as if they came back; this many of them are told.
+const UACCESS_RETURNS: u8 = 16;
+
+impl Rule {
+    /// For accesses of `class`, where the counter has `hz` ticks a second (CNTFRQ_EL0).
+    ///
+    /// A second, for a kernel may write a warning with a stack trace to a slow console before it tries again. A tenth
+    /// for uaccess: what comes later than that is more likely a new try than a loop.
+    #[must_use]
+    pub const fn new(class: Class, hz: u64, links: usize, untraced: u8) -> Self {
+        let (ticks, returns) = match class {
+            Class::El1User => (hz / 10, UACCESS_RETURNS),
+            Class::El0 | Class::El1Kernel | Class::Walk | Class::Fetch | Class::Cache => (hz, 1),
+        };
+        Self {
+            ticks,
+            returns,
+            links: links as u8,
+            untraced,
+        }
+    }
+
+    /// How far down its chain an access is that has come back once more.
+    const fn after(&self, stage: Stage) -> Stage {
+        let Stage { link, returns } = stage;
+        if returns + 1 < self.returns {
+            Stage {
+                link,
+                returns: returns + 1,
+            }
+        } else {
+            self.next(link)
+        }
+    }
+
+    const fn next(&self, link: u8) -> Stage {
+        let next = link + 1;
+        Stage {
+            link: if next < self.links { next } else { link },
+            returns: 0,
+        }
+    }
+}
+
+/// How far down its chain an access is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Stage {
+    /// The link that it got last.
+    link: u8,
+    /// How often it has come back since it got that for the first time.
+    returns: u8,
+}
+
+/// An access, but for its address, and how far it is.
 #[derive(Clone, Copy)]
 struct Slot {
-    attempt: Attempt,
+    pc: u64,
+    task: Task,
     at: u64,
-    link: u8,
+    stage: Stage,
 }
 
-/// What has been answered lately of one class, and how far down its chain each access is.
+/// What no access has: instructions are aligned.
+const NO_PC: u64 = u64::MAX;
+
+/// What one CPU has answered lately of one class. Aligned so that it is found by a shift.
 #[derive(Clone, Copy)]
-pub struct Progress {
-    /// [`Place::tag`] of each slot, the newest lowest.
-    tags: u64,
-    bound: u64,
-    /// Slots that were never used hold what is no access.
+#[repr(align(256))]
+struct Recent {
+    /// Their addresses: a look at these rules out what is new.
+    vas: [u64; REMEMBERED],
     slots: [Slot; REMEMBERED],
     /// The slot that the next new access takes: the oldest.
     next: u8,
 }
 
-const _: () = assert!(REMEMBERED == size_of::<u64>(), "a byte of `tags` for each slot");
+const _: () = assert!(size_of::<Recent>() == align_of::<Recent>());
 
-impl Progress {
-    /// Nothing has happened yet. Accesses are remembered for `bound` counter ticks.
-    #[must_use]
-    pub const fn new(bound: u64) -> Self {
-        const NONE: Slot = Slot {
-            attempt: Attempt {
-                access: Place { pc: u64::MAX, va: 0 },
-                task: Task {
-                    ttbr0: 0,
-                    sp_el0: 0,
-                    sp_el1: 0,
-                },
+impl Recent {
+    const NONE: Self = Self {
+        vas: [0; REMEMBERED],
+        slots: [Slot {
+            pc: NO_PC,
+            task: Task {
+                ttbr0: 0,
+                sp_el0: 0,
+                sp_el1: 0,
             },
             at: 0,
-            link: 0,
-        };
-        Self {
-            tags: 0,
-            bound,
-            slots: [NONE; REMEMBERED],
-            next: 0,
-        }
-    }
+            stage: Stage { link: 0, returns: 0 },
+        }; REMEMBERED],
+        next: 0,
+    };
 
-    /// Notes an access by `task` at counter value `now`, and says which link of its chain (of `links` links) is due.
+    /// Whether it may be there: something at this address is.
     #[inline(always)]
-    pub fn next_link(&mut self, access: Place, task: impl Fn() -> Task, now: u64, links: usize) -> usize {
-        let tag = access.tag();
-        if self.has_tag(tag)
-            && let Some(link) = self.again(Attempt { access, task: task() }, now, links)
-        {
-            return link;
-        }
-        self.add(access, task(), tag, now);
-        0
-    }
-
-    /// Whether some slot has this tag.
-    #[inline(always)]
-    const fn has_tag(&self, tag: u8) -> bool {
-        const LOW: u64 = u64::MAX / 0xff;
-        // A byte of `differs` is zero where the tag is the same, and only then this borrows into the top bit of a byte
-        // that has none, or of one above it.
-        let differs = self.tags ^ (LOW * tag as u64);
-        differs.wrapping_sub(LOW) & !differs & LOW << 7 != 0
+    const fn has_address(&self, va: u64) -> bool {
+        let [a, b, c, d] = self.vas;
+        a == va || b == va || c == va || d == va
     }
 
     /// Notes an access that is not there yet.
     #[inline(always)]
-    fn add(&mut self, access: Place, task: Task, tag: u8, now: u64) {
+    fn add(&mut self, access: Place, task: Task, now: u64) {
         let oldest = usize::from(self.next) % REMEMBERED;
         self.next = self.next.wrapping_add(1);
-        self.tags = self.tags << 8 | u64::from(tag);
+        self.vas[oldest] = access.va;
         // Field by field: as a whole it would be put together elsewhere first.
         let slot = &mut self.slots[oldest];
-        slot.attempt.access.pc = access.pc;
-        slot.attempt.access.va = access.va;
-        slot.attempt.task.ttbr0 = task.ttbr0;
-        slot.attempt.task.sp_el0 = task.sp_el0;
-        slot.attempt.task.sp_el1 = task.sp_el1;
+        slot.pc = access.pc;
+        slot.task.ttbr0 = task.ttbr0;
+        slot.task.sp_el0 = task.sp_el0;
+        slot.task.sp_el1 = task.sp_el1;
         slot.at = now;
-        slot.link = 0;
+        slot.stage = Stage { link: 0, returns: 0 };
     }
 
-    /// The link behind the one that an access has got last, if its chain (of `links` links) has one: that could not be
-    /// used. An access that is not there has got the first.
-    pub fn skip(&mut self, access: Place, task: Task, links: usize) -> Option<usize> {
-        let attempt = Attempt { access, task };
-        let slot = self.slots.iter_mut().find(|slot| slot.attempt == attempt)?;
-        let next = slot.link.saturating_add(1);
-        (usize::from(next) < links).then(|| {
-            slot.link = next;
-            usize::from(next)
-        })
-    }
-
-    /// The link that is due for an access, if it is there.
-    #[cold]
-    fn again(&mut self, attempt: Attempt, now: u64, links: usize) -> Option<usize> {
-        let slot = self.slots.iter_mut().find(|slot| slot.attempt == attempt)?;
-        // CPUs may read the counter a little apart: a time before the last counts as none passed.
-        let fresh = now.saturating_sub(slot.at) <= self.bound;
-        let last = links.saturating_sub(1).min(usize::from(u8::MAX)) as u8;
-        slot.link = if fresh {
-            slot.link.saturating_add(1).min(last)
-        } else {
-            0
+    #[inline(always)]
+    fn find(&self, attempt: &Attempt) -> Option<usize> {
+        let is = |n: &usize| {
+            let slot = &self.slots[*n];
+            self.vas[*n] == attempt.access.va && slot.pc == attempt.access.pc && slot.task == attempt.task
         };
-        slot.at = now;
-        Some(usize::from(slot.link))
+        (0..REMEMBERED).find(is)
+    }
+
+    #[inline(always)]
+    fn find_slot(&mut self, attempt: &Attempt) -> Option<&mut Slot> {
+        self.find(attempt).and_then(|n| self.slots.get_mut(n))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::vec::Vec;
+/// What has been answered lately, and how far down its chain each access is.
+pub struct Progress {
+    classes: [[Recent; MAX_CPUS]; Class::COUNT],
+}
 
-    const HZ: u64 = 1_000_000;
+/// Who asks, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asking {
+    /// The counter.
+    pub now: u64,
+    /// The CPU's number.
+    pub cpu: u8,
+    /// The class of the access.
+    pub class: Class,
+    /// Where it was made from.
+    pub mode: Mode,
+}
 
-    fn attempt(n: u64) -> Attempt {
-        Attempt {
-            access: Place {
-                pc: 0xffff_8000_8000_0000 + n,
-                va: 0xaaaa_0000,
-            },
-            task: Task {
-                ttbr0: 0x4800_0000,
-                sp_el0: 1,
-                sp_el1: 2,
-            },
+impl Progress {
+    /// Nothing has happened yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            classes: [[Recent::NONE; MAX_CPUS]; Class::COUNT],
         }
     }
 
-    /// That of every class.
-    struct All([Progress; Class::COUNT]);
+    #[inline(always)]
+    fn recent(&mut self, cpu: u8, class: Class) -> &mut Recent {
+        &mut self.classes[class.index()][usize::from(cpu) % MAX_CPUS]
+    }
 
-    impl All {
-        fn next_link(&mut self, class: Class, attempt: &Attempt, now: u64, links: usize) -> usize {
-            self.0[class.index()].next_link(attempt.access, || attempt.task, now, links)
+    /// Notes an access by `task`, and says which link of its chain is due. `trace` is asked for where it may be back.
+    #[inline(always)]
+    pub fn next_link(
+        &mut self,
+        rule: &Rule,
+        asking: Asking,
+        access: Place,
+        task: impl Fn() -> Task,
+        trace: impl FnOnce() -> Trace,
+    ) -> usize {
+        let recent = self.recent(asking.cpu, asking.class);
+        if recent.has_address(access.va) {
+            let attempt = Attempt { access, task: task() };
+            return self.again(rule, asking, &attempt, trace());
         }
+        recent.add(access, task(), asking.now);
+        0
     }
 
-    fn fresh() -> All {
-        All(Class::ALL.map(|class| Progress::new(bound(class, HZ))))
+    /// The link that is due for an access that this CPU may remember.
+    #[cold]
+    #[inline(never)]
+    fn again(&mut self, rule: &Rule, asking: Asking, attempt: &Attempt, trace: Trace) -> usize {
+        let recent = self.recent(asking.cpu, asking.class);
+        let Some(slot) = recent.find_slot(attempt) else {
+            recent.add(attempt.access, attempt.task, asking.now);
+            return 0;
+        };
+        let (stage, before) = (slot.stage, slot.at);
+        slot.at = asking.now;
+        let verdict = if !is_recent(rule, before, asking.now) {
+            Verdict::NewTry
+        } else if rule.untraced >> stage.link & 1 != 0 {
+            Verdict::Back
+        } else {
+            trace.of(asking.mode, attempt.access.pc)
+        };
+        slot.stage = match verdict {
+            Verdict::NewTry => Stage::default(),
+            Verdict::Back => rule.after(stage),
+            Verdict::Unclear => return self.unclear(rule, asking, attempt, (stage, before)),
+        };
+        usize::from(slot.stage.link)
     }
 
-    #[test]
-    fn coming_back_moves_on_and_stays_at_the_end() {
-        let mut p = fresh();
-        let seen: Vec<usize> = (0..5)
-            .map(|n| p.next_link(Class::El1Kernel, &attempt(0), n, 3))
-            .collect();
-        assert_eq!(seen, [0, 1, 2, 2, 2]);
-        assert_eq!(p.next_link(Class::El0, &attempt(0), 9, 1), 0);
-        assert_eq!(p.next_link(Class::El0, &attempt(0), 9, 1), 0);
-    }
-
-    #[test]
-    fn anything_else_is_another_access() {
-        let a = attempt(0);
-        let by = |task| Attempt { task, ..a };
-        let to = |access| Attempt { access, ..a };
-        for other in [
-            to(Place { pc: 9, ..a.access }),
-            to(Place { va: 9, ..a.access }),
-            by(Task { ttbr0: 9, ..a.task }),
-            by(Task { sp_el0: 9, ..a.task }),
-            by(Task { sp_el1: 9, ..a.task }),
-        ] {
-            let mut p = fresh();
-            p.next_link(Class::El0, &a, 0, 4);
-            assert_eq!(p.next_link(Class::El0, &other, 0, 4), 0);
-            assert_eq!(p.next_link(Class::El0, &a, 0, 4), 1);
+    /// The same where it depends on what other CPUs know. It was at that stage at that time on this one.
+    #[cold]
+    #[inline(never)]
+    fn unclear(&mut self, rule: &Rule, asking: Asking, attempt: &Attempt, (mut stage, before): (Stage, u64)) -> usize {
+        let mut moved = false;
+        for (cpu, recent) in (0..).zip(&self.classes[asking.class.index()]) {
+            let slot = recent.find(attempt).map(|n| &recent.slots[n]);
+            if let Some(slot) = slot.filter(|slot| cpu != asking.cpu && is_recent(rule, slot.at, asking.now)) {
+                moved |= slot.at >= before;
+                stage = stage.max(slot.stage);
+            }
         }
-    }
-
-    #[test]
-    fn time_makes_it_new() {
-        for (class, bound) in [(Class::El0, 1000), (Class::El1User, 100), (Class::Walk, HZ)] {
-            let mut p = fresh();
-            assert_eq!(p.next_link(class, &attempt(0), 5, 4), 0);
-            assert_eq!(p.next_link(class, &attempt(0), 5 + bound, 4), 1);
-            // From the last answer, not from the first.
-            assert_eq!(p.next_link(class, &attempt(0), 5 + 2 * bound, 4), 2);
-            assert_eq!(p.next_link(class, &attempt(0), 6 + 3 * bound, 4), 0);
+        let stage = if moved { rule.after(stage) } else { Stage::default() };
+        if let Some(slot) = self.recent(asking.cpu, asking.class).find_slot(attempt) {
+            slot.stage = stage;
         }
+        usize::from(stage.link)
     }
 
-    #[test]
-    fn a_counter_that_lags_does_not_start_the_chain_over() {
-        let mut p = fresh();
-        p.next_link(Class::El1User, &attempt(0), 1_000_000, 4);
-        assert_eq!(p.next_link(Class::El1User, &attempt(0), 999_000, 4), 1);
+    /// The link behind the one that an access has got last, if its chain has one: that could not be used. An access that is
+    /// not there has got the first.
+    pub fn skip(&mut self, rule: &Rule, cpu: u8, class: Class, attempt: &Attempt) -> Option<usize> {
+        let slot = self.recent(cpu, class).find_slot(attempt)?;
+        let next = rule.next(slot.stage.link);
+        (next.link != slot.stage.link).then(|| {
+            slot.stage = next;
+            usize::from(next.link)
+        })
     }
 
-    #[test]
-    fn as_many_others_as_promised_are_survived_and_no_more() {
-        let mut p = fresh();
-        p.next_link(Class::El0, &attempt(0), 0, 4);
-        for n in 1..REMEMBERED as u64 {
-            p.next_link(Class::El0, &attempt(n), 0, 4);
-        }
-        assert_eq!(p.next_link(Class::El0, &attempt(0), 0, 4), 1);
-        p.next_link(Class::El0, &attempt(99), 0, 4);
-        assert_eq!(p.next_link(Class::El0, &attempt(0), 0, 4), 0);
-    }
-
-    #[test]
-    fn el0_cannot_make_el1_s_accesses_forgotten() {
-        let mut p = fresh();
-        p.next_link(Class::El1Kernel, &attempt(0), 0, 4);
-        for n in 0..100 {
-            p.next_link(Class::El0, &attempt(n), 0, 4);
-        }
-        assert_eq!(p.next_link(Class::El1Kernel, &attempt(0), 0, 4), 1);
-    }
-
-    proptest! {
-        #[test]
-        fn a_tag_is_seen_wherever_it_is(tags: [u8; REMEMBERED], tag: u8, close: bool) {
-            // Neighbours of the tag, and all the same, are where a borrow could mislead.
-            let tags = tags.map(|t| if close { tag ^ (t & 1) } else { t });
-            let progress = Progress { tags: u64::from_le_bytes(tags), ..Progress::new(0) };
-            prop_assert_eq!(progress.has_tag(tag), tags.contains(&tag));
-        }
-
-        /// Whatever comes, the link is one of the chain, and it rises by at most one per return.
-        #[test]
-        fn links_rise_one_by_one(
-            events in prop::collection::vec((0..6usize, 0..12u64, 0..500u64), 1..200),
-            links in 1..5usize,
-        ) {
-            let mut p = fresh();
-            let mut last = std::collections::HashMap::new();
-            let mut now = 0;
-            for (class, n, step) in events {
-                now += step;
-                let class = Class::ALL[class];
-                let link = p.next_link(class, &attempt(n), now, links);
-                prop_assert!(link < links);
-                let before = last.insert((class, n), link);
-                let highest = before.map_or(0, |l| (l + 1).min(links - 1));
-                prop_assert!(link == 0 || link == highest);
+    /// An access has been served: it has got on, and what comes next is a new one.
+    #[cold]
+    pub fn forget(&mut self, class: Class, attempt: &Attempt) {
+        for recent in &mut self.classes[class.index()] {
+            if let Some(slot) = recent.find_slot(attempt) {
+                slot.pc = NO_PC;
             }
         }
     }
 }
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Whether an access is remembered. CPUs may read the counter a little apart: a time before the last answer counts as none
+/// passed.
+#[inline(always)]
+const fn is_recent(rule: &Rule, at: u64, now: u64) -> bool {
+    now.saturating_sub(at) <= rule.ticks
+}
+
+#[cfg(test)]
+#[path = "progress_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "progress_model.rs"]
+mod model;

@@ -95,7 +95,8 @@ impl<B: Board> Hypervisor<B> {
         self.state.lock().containment = self.containment(&tree, arguments);
         let ids = IdRegisters::read();
         let rules = EntryRules::new(features.entry()).with_new_syndrome(B::CONFIG.new_syndrome);
-        self.state.lock().faults = Faults::new(policy, rules, arch::counter_frequency());
+        let hz = arch::counter_frequency();
+        self.state.lock().faults.configure(policy, rules, hz);
         let psci = TicketMutex::new(cpus(&tree)?);
         let facts = Facts {
             features,

@@ -85,7 +85,10 @@ impl<B: Board> Hypervisor<B> {
             let extras = rules.has_extras().then(|| arch::extras(&self.facts().features));
             arch::origin(back, extras)
         };
-        match state.faults.answer(access, back.elr, &at, arch::task, origin) {
+        match state
+            .faults
+            .answer(access, back.elr, &at, arch::task, arch::trace, origin)
+        {
             Delivery::Exception(exception) => arch::deliver(frame.back(), &exception),
             Delivery::Special(special) => {
                 let record = state.faults.serial();
@@ -113,7 +116,7 @@ impl<B: Board> Hypervisor<B> {
         let Some(access) = abort(frame.back()) else { return true };
         let access = Access { page, ..access };
         let now = arch::counter();
-        let origin = self.origin(frame.back());
+        let (origin, task) = (self.origin(frame.back()), arch::task());
         let mut delivery = Delivery::Special(first);
         loop {
             let done = match delivery {
@@ -136,9 +139,13 @@ impl<B: Board> Hypervisor<B> {
                 Delivery::Special(Special::PassOn) => false,
             };
             if done {
+                if matches!(delivery, Delivery::Special(Special::Decoy | Special::ForceReclaim)) {
+                    state.faults.served(&access, origin.elr, task);
+                }
                 break;
             }
-            delivery = state.faults.pass_on(record, &access, &origin, arch::task());
+            let cpu = PerCpu::this().index() as u8;
+            delivery = state.faults.pass_on(record, &access, cpu, &origin, task);
         }
         // The line is about the newest record.
         if state.faults.serial() == record && state.faults.is_due(access.class, now) {

@@ -9,7 +9,7 @@ use super::percpu::PerCpu;
 use super::sysreg::{field, read, write};
 use super::vectors::Return;
 use super::{barrier, timer};
-use crate::fault::{Exception, Extras, OriginState, Task};
+use crate::fault::{Exception, Extras, OriginState, Task, Trace};
 use leasehold_hal::{Stage2Geometry, Vmid};
 use leasehold_memory_map::{Address, Ipa, PhysAddr};
 
@@ -319,6 +319,15 @@ pub fn task() -> Task {
         ttbr0: read!("ttbr0_el1"),
         sp_el0: read!("sp_el0"),
         sp_el1: read!("sp_el1"),
+    }
+}
+
+/// What the last exception to EL1 has left there, while it is the host that is in a trap.
+#[inline(always)]
+pub fn trace() -> Trace {
+    Trace {
+        esr: read!("esr_el1"),
+        elr: read!("elr_el1"),
     }
 }
 

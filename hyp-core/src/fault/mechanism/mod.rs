@@ -158,6 +158,12 @@ impl Mechanism {
         matches!(self, Self::Sdei | Self::Unmapped)
     }
 
+    /// Whether it tells the host without leaving anything in ESR_EL1.
+    #[must_use]
+    pub const fn is_untraced(self) -> bool {
+        matches!(self, Self::Sdei)
+    }
+
     /// The mechanism that `text` names: a preset, `abort(CODE)` with a decimal or `0x` number, or another's name.
     ///
     /// # Errors

@@ -87,6 +87,17 @@ impl Chain {
         self.links[if n < MAX_LINKS { n } else { MAX_LINKS - 1 }]
     }
 
+    /// The links that leave nothing in EL1's registers, a bit each.
+    #[must_use]
+    pub const fn untraced(&self) -> u8 {
+        let (mut links, mut n) = (0, 0);
+        while n < self.len() {
+            links |= (self.links[n].is_untraced() as u8) << n;
+            n += 1;
+        }
+        links
+    }
+
     /// Whether the chain may answer accesses of `class`.
     ///
     /// # Errors
