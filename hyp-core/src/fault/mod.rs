@@ -1,6 +1,6 @@
 //! A host's access to memory that is not its own: what it was, what the board's policy says, and how EL1 is told.
 //!
-//! [`Access::decode`] reads the trap, [`Faults::answer`] picks the link of the policy's chain and builds the exception,
+//! [`Access::decode`] reads the trap, [`Faults::first`] or [`Faults::again`] picks the link of the policy's chain and builds the exception,
 //! `arch` writes the registers. Each access leaves a [`Record`].
 //!
 //! ```text
@@ -39,11 +39,13 @@ pub struct Circumstances {
     pub borrower: Option<VmId>,
 }
 
-/// How accesses of one class are answered.
+/// How accesses of one class are answered. Aligned so that it is found by a shift.
+#[repr(align(128))]
 struct OfClass {
     chain: Chain,
     rule: Rule,
     limit: Limiter,
+    counts: Counts,
 }
 
 impl OfClass {
@@ -53,12 +55,13 @@ impl OfClass {
             rule: Rule::new(class, hz, chain.len(), chain.untraced()),
             chain,
             limit: Limiter::new(hz),
+            counts: [0; Mechanism::KINDS],
         }
     }
 }
 
-/// How often accesses of each class were answered by mechanisms of each kind.
-type Counts = [[u64; Mechanism::KINDS]; Class::COUNT];
+/// How often accesses of a class were answered by mechanisms of each kind.
+pub type Counts = [u64; Mechanism::KINDS];
 
 /// Everything that fault delivery remembers. One for all CPUs, behind a lock.
 ///
@@ -66,7 +69,6 @@ type Counts = [[u64; Mechanism::KINDS]; Class::COUNT];
 #[repr(C)]
 pub struct Faults {
     rules: EntryRules,
-    counts: Counts,
     classes: [OfClass; Class::COUNT],
     device_limit: Limiter,
     device_events: u64,
@@ -82,7 +84,6 @@ impl Faults {
         let [el0, el1_user, el1_kernel, walk, fetch, cache] = Class::ALL;
         Self {
             rules,
-            counts: [[0; Mechanism::KINDS]; Class::COUNT],
             classes: [
                 OfClass::new(el0, &policy, hz),
                 OfClass::new(el1_user, &policy, hz),
@@ -112,33 +113,55 @@ impl Faults {
         &self.rules
     }
 
-    /// Decides how a refused access, made at `pc`, is answered, and records it. `task` is asked for where the chain has
-    /// more than one link, `trace` where besides the access may be back, `origin` where the answer is an exception.
+    /// Decides how a refused access, made at `pc`, is answered, and records it: by the first link of its chain, if there is
+    /// no other or the access surely is new. If not, it is `None`, and [`again`](Self::again) decides. `task` is asked for
+    /// where the chain has more than one link, `origin` where the answer is an exception.
     #[inline(always)]
-    pub fn answer(
+    pub fn first(
         &mut self,
         access: &Access,
         pc: u64,
         at: &Circumstances,
-        task: impl Fn() -> Task,
-        trace: impl FnOnce() -> Trace,
+        task: impl FnOnce() -> Task,
+        origin: impl FnOnce(&EntryRules) -> OriginState,
+    ) -> Option<Delivery> {
+        let chain = &self.classes[access.class.index()].chain;
+        if chain.len() == 1 || self.progress.is_new(asking(access, at), place(access, pc), task) {
+            Some(self.by_link(0, access, pc, at, origin))
+        } else {
+            None
+        }
+    }
+
+    /// The same for one that may be back, as `trace` tells.
+    #[inline(always)]
+    pub fn again(
+        &mut self,
+        access: &Access,
+        pc: u64,
+        at: &Circumstances,
+        (task, trace): (Task, Trace),
+        origin: impl FnOnce(&EntryRules) -> OriginState,
+    ) -> Delivery {
+        let rule = &self.classes[access.class.index()].rule;
+        let attempt = attempt(access, pc, task);
+        let link = self.progress.again(rule, asking(access, at), &attempt, trace);
+        self.by_link(link, access, pc, at, origin)
+    }
+
+    #[inline(always)]
+    fn by_link(
+        &mut self,
+        link: usize,
+        access: &Access,
+        pc: u64,
+        at: &Circumstances,
         origin: impl FnOnce(&EntryRules) -> OriginState,
     ) -> Delivery {
         let class = access.class;
-        let OfClass { chain, rule, .. } = &self.classes[class.index()];
-        let link = if chain.len() == 1 {
-            0
-        } else {
-            let asking = Asking {
-                cpu: at.cpu,
-                now: at.now,
-                class,
-                mode: access.mode,
-            };
-            self.progress.next_link(rule, asking, place(access, pc), task, trace)
-        };
+        let OfClass { chain, counts, .. } = &mut self.classes[class.index()];
         let mechanism = chain.link(link);
-        count(&mut self.counts, class, mechanism);
+        count(counts, mechanism);
         self.log.push(Record {
             toucher: Toucher::Cpu {
                 cpu: at.cpu,
@@ -155,15 +178,17 @@ impl Faults {
         mechanism.deliver(access, &self.rules, || origin(&self.rules))
     }
 
-    /// What the access of `record` (its [`serial`](Self::serial)) gets instead, when what [`answer`](Self::answer) or the last call of this said of
+    /// What the access of `record` (its [`serial`](Self::serial)) gets instead, when what [`first`](Self::first), [`again`](Self::again) or the last call of this said of
     /// it could not be done: the next link, or an External abort behind the last one.
     #[cold]
     pub fn pass_on(&mut self, record: u64, access: &Access, cpu: u8, origin: &OriginState, task: Task) -> Delivery {
-        let OfClass { chain, rule, .. } = &self.classes[access.class.index()];
+        let OfClass {
+            chain, rule, counts, ..
+        } = &mut self.classes[access.class.index()];
         let attempt = attempt(access, origin.elr, task);
         let next = self.progress.skip(rule, cpu, access.class, &attempt);
         let mechanism = next.map_or(Mechanism::EXTERNAL_ABORT, |link| chain.link(link));
-        count(&mut self.counts, access.class, mechanism);
+        count(counts, mechanism);
         self.log.amend(record, mechanism);
         mechanism.deliver(access, &self.rules, || *origin)
     }
@@ -183,8 +208,8 @@ impl Faults {
     /// How often accesses of `class` were answered by mechanisms of each kind, in the order of [`Mechanism::kind`]. One that
     /// could not answer counts too.
     #[must_use]
-    pub const fn counts(&self, class: Class) -> &[u64; Mechanism::KINDS] {
-        &self.counts[class.index()]
+    pub const fn counts(&self, class: Class) -> &Counts {
+        &self.classes[class.index()].counts
     }
 
     /// Whether there is to be a line of log about an access of `class` at counter value `now`: not if there were many
@@ -198,9 +223,9 @@ impl Faults {
     /// Writes the line about the newest record, which is that access.
     #[cold]
     pub fn tell(&mut self, class: Class, now: u64) {
-        let counts = &self.counts[class.index()];
+        let OfClass { limit, counts, .. } = &mut self.classes[class.index()];
         let events = counts.iter().fold(0, |sum: u64, count| sum.wrapping_add(*count));
-        say(self.log.newest(), &mut self.classes[class.index()].limit, now, events);
+        say(self.log.newest(), limit, now, events);
     }
 
     /// Records what the SMMU refused a device.
@@ -218,12 +243,23 @@ impl Faults {
     }
 }
 
+#[inline(always)]
+const fn asking(access: &Access, at: &Circumstances) -> Asking {
+    Asking {
+        now: at.now,
+        cpu: at.cpu,
+        class: access.class,
+        mode: access.mode,
+    }
+}
+
 /// From where to where it was.
 #[inline(always)]
 const fn place(access: &Access, pc: u64) -> Place {
     Place { pc, va: access.far }
 }
 
+#[inline(always)]
 const fn attempt(access: &Access, pc: u64, task: Task) -> Attempt {
     Attempt {
         access: place(access, pc),
@@ -232,8 +268,8 @@ const fn attempt(access: &Access, pc: u64, task: Task) -> Attempt {
 }
 
 #[inline(always)]
-fn count(counts: &mut Counts, class: Class, mechanism: Mechanism) {
-    let count = &mut counts[class.index()][mechanism.kind()];
+fn count(counts: &mut Counts, mechanism: Mechanism) {
+    let count = &mut counts[mechanism.kind()];
     // 2^64 faults do not happen.
     *count = count.wrapping_add(1);
 }
@@ -290,7 +326,9 @@ mod tests {
 
     fn answer(faults: &mut Faults, spsr: u64, now: u64) -> Delivery {
         let origin = origin(spsr);
-        faults.answer(&access(spsr), origin.elr, &at(now), task, trace, |_| origin)
+        let (access, pc, at) = (access(spsr), origin.elr, at(now));
+        let first = faults.first(&access, pc, &at, task, |_| origin);
+        first.unwrap_or_else(|| faults.again(&access, pc, &at, (task(), trace()), |_| origin))
     }
 
     fn access(spsr: u64) -> Access {

@@ -218,7 +218,8 @@ impl Recent {
     #[inline(always)]
     const fn has_address(&self, va: u64) -> bool {
         let [a, b, c, d] = self.vas;
-        a == va || b == va || c == va || d == va
+        // Four comparisons and one branch.
+        (a == va) | (b == va) | (c == va) | (d == va)
     }
 
     /// Notes an access that is not there yet.
@@ -284,29 +285,21 @@ impl Progress {
         &mut self.classes[class.index()][usize::from(cpu) % MAX_CPUS]
     }
 
-    /// Notes an access by `task`, and says which link of its chain is due. `trace` is asked for where it may be back.
+    /// Notes an access by `task`, whose first link is due, if it surely is new. If not, nothing is noted, and
+    /// [`again`](Self::again) decides.
     #[inline(always)]
-    pub fn next_link(
-        &mut self,
-        rule: &Rule,
-        asking: Asking,
-        access: Place,
-        task: impl Fn() -> Task,
-        trace: impl FnOnce() -> Trace,
-    ) -> usize {
+    pub fn is_new(&mut self, asking: Asking, access: Place, task: impl FnOnce() -> Task) -> bool {
         let recent = self.recent(asking.cpu, asking.class);
-        if recent.has_address(access.va) {
-            let attempt = Attempt { access, task: task() };
-            return self.again(rule, asking, &attempt, trace());
+        let new = !recent.has_address(access.va);
+        if new {
+            recent.add(access, task(), asking.now);
         }
-        recent.add(access, task(), asking.now);
-        0
+        new
     }
 
-    /// The link that is due for an access that this CPU may remember.
-    #[cold]
-    #[inline(never)]
-    fn again(&mut self, rule: &Rule, asking: Asking, attempt: &Attempt, trace: Trace) -> usize {
+    /// Notes an access that may be back, and says which link of its chain is due.
+    #[inline(always)]
+    pub fn again(&mut self, rule: &Rule, asking: Asking, attempt: &Attempt, trace: Trace) -> usize {
         let recent = self.recent(asking.cpu, asking.class);
         let Some(slot) = recent.find_slot(attempt) else {
             recent.add(attempt.access, attempt.task, asking.now);

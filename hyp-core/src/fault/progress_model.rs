@@ -112,9 +112,11 @@ impl Kernel {
             mode: Mode::El1h,
         };
         let trace = self.cpus[cpu];
-        let link = self
-            .progress
-            .next_link(&self.rule, asking, attempt.access, || attempt.task, || trace);
+        let link = if self.progress.is_new(asking, attempt.access, || attempt.task) {
+            0
+        } else {
+            self.progress.again(&self.rule, asking, &attempt, trace)
+        };
         let it = &mut self.threads[thread];
         if link == 0 {
             it.told += 1;

@@ -64,9 +64,11 @@ impl Asked {
     }
 
     fn link(&mut self, attempt: &Attempt, esr: u64, elr: u64) -> usize {
-        let (access, task) = (attempt.access, attempt.task);
+        if self.progress.is_new(self.asking, attempt.access, || attempt.task) {
+            return 0;
+        }
         self.progress
-            .next_link(&self.rule, self.asking, access, || task, || Trace { esr, elr })
+            .again(&self.rule, self.asking, attempt, Trace { esr, elr })
     }
 
     /// As a return from the handler to the access.

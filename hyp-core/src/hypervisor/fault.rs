@@ -74,29 +74,55 @@ impl<B: Board> Hypervisor<B> {
         access: &Access,
         borrower: VmId,
     ) -> bool {
-        let now = arch::counter();
-        let at = Circumstances {
-            cpu: PerCpu::this().index() as u8,
-            now,
-            borrower: Some(borrower),
-        };
+        let at = circumstances(borrower);
         let back = frame.back();
-        let origin = |rules: &EntryRules| {
-            let extras = rules.has_extras().then(|| arch::extras(&self.facts().features));
-            arch::origin(back, extras)
-        };
-        match state
+        let first = state
             .faults
-            .answer(access, back.elr, &at, arch::task, arch::trace, origin)
-        {
+            .first(access, back.elr, &at, arch::task, |rules| self.origin_by(rules, back));
+        match first {
+            Some(delivery) => self.answer::<WHOLE>(state, frame, (access, &at), delivery),
+            None => self.refuse_again::<WHOLE>(state, frame, access.page, borrower),
+        }
+    }
+
+    /// The same for an access that may have come back. Apart, so that a first one has no registers to keep for it.
+    #[cold]
+    #[inline(never)]
+    fn refuse_again<const WHOLE: bool>(
+        &self,
+        mut state: Locked<'_>,
+        frame: &mut AbortFrame,
+        page: Option<Ipa>,
+        borrower: VmId,
+    ) -> bool {
+        let Some(access) = abort(frame.back()) else { return true };
+        let access = &Access { page, ..access };
+        let at = circumstances(borrower);
+        let back = frame.back();
+        let seen = (arch::task(), arch::trace());
+        let delivery = state
+            .faults
+            .again(access, back.elr, &at, seen, |rules| self.origin_by(rules, back));
+        self.answer::<WHOLE>(state, frame, (access, &at), delivery)
+    }
+
+    #[inline(always)]
+    fn answer<const WHOLE: bool>(
+        &self,
+        state: Locked<'_>,
+        frame: &mut AbortFrame,
+        (access, at): (&Access, &Circumstances),
+        delivery: Delivery,
+    ) -> bool {
+        match delivery {
             Delivery::Exception(exception) => arch::deliver(frame.back(), &exception),
             Delivery::Special(special) => {
-                let record = state.faults.serial();
+                let (record, borrower) = (state.faults.serial(), at.borrower.unwrap_or(VmId::HOST));
                 return self.special::<WHOLE>(state, frame, access.page, borrower, (special, record));
             }
         }
-        if state.faults.is_due(access.class, now) {
-            self.tell(state, access.class, now);
+        if state.faults.is_due(access.class, at.now) {
+            self.tell(state, access.class, at.now);
         }
         true
     }
@@ -164,8 +190,12 @@ impl<B: Board> Hypervisor<B> {
 
     /// The state that the trap which this CPU is in was taken from.
     pub(super) fn origin(&self, back: &Return) -> OriginState {
-        let facts = self.facts();
-        let extras = facts.rules.has_extras().then(|| arch::extras(&facts.features));
+        self.origin_by(&self.facts().rules, back)
+    }
+
+    #[inline(always)]
+    fn origin_by(&self, rules: &EntryRules, back: &Return) -> OriginState {
+        let extras = rules.has_extras().then(|| arch::extras(&self.facts().features));
         arch::origin(back, extras)
     }
 
@@ -272,6 +302,16 @@ impl<B: Board> Hypervisor<B> {
             esr: 0,
             borrower,
         });
+    }
+}
+
+/// Now, on this CPU.
+#[inline(always)]
+fn circumstances(borrower: VmId) -> Circumstances {
+    Circumstances {
+        cpu: PerCpu::this().index() as u8,
+        now: arch::counter(),
+        borrower: Some(borrower),
     }
 }
 
