@@ -129,13 +129,16 @@ pub const POLICY: &str = "default";
 /// The most that the delivery of a fault may take.
 const FAULT: Limit = Limit::AtMost(250);
 
-/// A mechanism that answers a touch by EL0, or by EL1.
+/// A mechanism that answers a touch by EL0, one by EL1, or as a second link one that has come back.
 macro_rules! fault {
-    ($preset:literal) => {
-        kind(concat!("fault.", $preset), Source::Fault($preset), FAULT)
+    ($mechanism:literal) => {
+        fault!($mechanism, "", FAULT)
     };
-    ($preset:literal, el1) => {
-        kind(concat!("fault.", $preset, "_el1"), Source::Fault($preset), FAULT)
+    ($mechanism:literal, $which:literal) => {
+        fault!($mechanism, $which, FAULT)
+    };
+    ($mechanism:literal, $which:literal, $limit:expr) => {
+        kind(concat!("fault.", $mechanism, $which), Source::Fault($mechanism), $limit)
     };
 }
 
@@ -167,20 +170,38 @@ pub const KINDS: &[Kind] = &[
     kind("reclaim.2m_scrub", Calls, Limit::None),
     kind("reclaim.64m_scrub", Calls, Limit::None),
     fault!("default"),
-    fault!("default", el1),
+    fault!("default", "_el1"),
     kind("fault.logged", Source::Fault(POLICY), Limit::None),
     fault!("external-abort").peers("a stage-2 fault that is mapped: KVM 1,115, pKVM 2,335"),
-    fault!("external-abort", el1),
+    fault!("external-abort", "_el1"),
+    fault!("external-abort", ".again"),
     fault!("alignment-abort"),
-    fault!("alignment-abort", el1),
+    fault!("alignment-abort", "_el1"),
+    fault!("alignment-abort", ".again"),
     fault!("translation-abort"),
-    fault!("translation-abort", el1),
+    fault!("translation-abort", "_el1"),
+    fault!("translation-abort", ".again"),
     fault!("tag-check-abort"),
-    fault!("tag-check-abort", el1),
+    fault!("tag-check-abort", "_el1"),
+    fault!("tag-check-abort", ".again"),
     fault!("granule-abort"),
-    fault!("granule-abort", el1),
+    fault!("granule-abort", "_el1"),
+    fault!("granule-abort", ".again"),
     fault!("tagged-abort"),
-    fault!("tagged-abort", el1),
+    fault!("tagged-abort", "_el1"),
+    fault!("tagged-abort", ".again"),
+    fault!("new-syndrome"),
+    fault!("new-syndrome", "_el1"),
+    fault!("new-syndrome", ".again"),
+    fault!("unmapped", "", Limit::None),
+    fault!("unmapped", "_el1", Limit::None),
+    fault!("unmapped", ".again", Limit::None),
+    fault!("decoy", "", Limit::None),
+    fault!("decoy", "_el1", Limit::None),
+    fault!("decoy", ".again", Limit::None),
+    fault!("force-reclaim", "", Limit::None),
+    fault!("force-reclaim", "_el1", Limit::None),
+    fault!("force-reclaim", ".again", Limit::None),
     kind("guest.run_exit", Calls, Limit::AtMost(900)).peers("PSCI_VERSION: KVM 1,088, pKVM 2,307, Xen 470"),
     kind("host_boot.bare", HostBoot, Limit::None),
     kind(

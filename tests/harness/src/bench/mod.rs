@@ -39,6 +39,13 @@ const ALIKE: [&str; 6] = [
     "base=2020-01-01,clock=vm",
 ];
 
+/// The scenario of the tests' host that touches what is lent.
+const FAULTS: &str = "bench-faults";
+/// The link before the one whose answer to a repeated access is counted.
+const FIRST: &str = "alignment-abort";
+/// The mechanisms by which an access succeeds.
+const SERVING: [&str; 2] = ["decoy", "force-reclaim"];
+
 /// The file of a run's folder that gets the plugin's report.
 const REPORT: &str = "count.txt";
 /// The file that gets the host's device tree.
@@ -157,17 +164,21 @@ impl<'a> Bench<'a> {
     }
 
     /// What the delivery of a fault takes, by this mechanism or by the board's own policy ([`POLICY`]), to a touch by EL0
-    /// and to one by EL1.
+    /// and to one by EL1, and by this mechanism as a second link, to a touch that has come back.
     ///
     /// # Errors
     /// When the run is not as it should be.
     pub fn fault(&self, mechanism: &'static str) -> Result<Vec<Figure>, BenchError> {
-        let machine = self.testhost(&format!("fault-{mechanism}"), "bench-faults")?;
+        let machine = self.testhost(&format!("fault-{mechanism}"), FAULTS)?;
         let machine = if mechanism == POLICY {
             machine
         } else {
             // The mark: also by those which a kernel may answer by the same access for ever.
-            machine.el2_arg(format!("leasehold.fault=all={mechanism}!"))
+            let policy = format!("all={mechanism}!;el1-kernel={FIRST},{mechanism}!");
+            let served = if SERVING.contains(&mechanism) { " served" } else { "" };
+            machine
+                .bootargs(format!("scenario={FAULTS} again{served}"))
+                .el2_arg(format!("leasehold.fault={policy}"))
         };
         let seen = self.steps(machine, &self.counter)?;
         // Faults on RAM are seen where there are some: the host's boot has none.
@@ -181,6 +192,7 @@ impl<'a> Bench<'a> {
             let name = match name.as_str() {
                 "fault.el0" => format!("fault.{mechanism}"),
                 "fault.el1" => format!("fault.{mechanism}_el1"),
+                "fault.again" => format!("fault.{mechanism}.again"),
                 _ => name,
             };
             count(&name, window.range(EL2).div_ceil(times))

@@ -8,16 +8,20 @@
 use core::arch::asm;
 use leasehold_abi::{smccc, vendor};
 use leasehold_guests::arch::el0::Stub;
-use leasehold_guests::arch::probe::{self, Width};
+use leasehold_guests::arch::mmu;
+use leasehold_guests::arch::probe::{self, Fault, Width};
 use leasehold_guests::ffa;
 use leasehold_guests::host::Host;
 use leasehold_guests::lender::Guest;
 use leasehold_guests::pages::{Block, PAGE};
 use leasehold_guests::tree::RAM_BASE;
-use leasehold_guests::{line, vm};
+use leasehold_guests::{args, line, vm};
 
 /// As many faults at once as the log has lines for, and one more.
 const LOGGED: usize = 5;
+
+/// As many pages as there are touches.
+const PAGES: u64 = 4 + 3 * LOGGED as u64;
 
 /// How often the null call is made.
 const NULLS: u64 = 1000;
@@ -151,31 +155,62 @@ fn guest(host: &mut Host) {
     );
 }
 
-/// The delivery of a fault, to EL1 for a touch by EL0, and for one by EL1, by whatever mechanism is first in the policy.
+/// The delivery of a fault, to EL1 for a touch by EL0, and for one by EL1, by whatever mechanism is first in the policy;
+/// with `again` among the arguments, also by the one that is second for EL1 at a kernel address.
 pub fn faults(host: &mut Host) {
     host.translate();
-    let page = host.pages.take(1);
+    let served = args::has(host.machine.args, "served");
+    // A page for each touch: it may be the host's again after it.
+    let pages = host.pages.take(PAGES);
     let mail = host.mail();
-    let lent = vm::create().and_then(|id| mail.lend(id, &[(page.base(), 1)]).map(|handle| (id, handle)));
+    let lent = vm::create().and_then(|id| {
+        mail.lend(id, &[(pages.base(), PAGES as u32)])
+            .map(|handle| (id, handle))
+    });
     let Some((id, handle)) = host.report.value("lend", lent) else {
         return;
     };
     let program = host.program();
-    let user = host.user(page.base());
+    let mut fresh = (0..PAGES).map(|n| pages.base() + n * PAGE);
+    let mut next = || fresh.next().unwrap_or(pages.base());
+    let user = host.user(next());
     // SAFETY: a load writes nothing.
     let first = mark!(0, "fault.logged", 1, unsafe { program.run(Stub::Load, user, 0) });
-    // Until the log has had enough of it. Each touch is of another place, so that none comes back.
-    for at in (8..).step_by(8).take(LOGGED) {
-        let _ = (program.load(user + at), probe::read(page.base() + at, Width::Double));
+    // Until the log has had enough of it.
+    for _ in 0..LOGGED {
+        let _ = program.load(host.user(next()));
+        let _ = (
+            probe::read(next(), Width::Double),
+            probe::read(mmu::kernel(next()), Width::Double),
+        );
     }
+    let user = host.user(next());
     // SAFETY: a load writes nothing.
     let el0 = mark!(1, "fault.el0", 1, unsafe { program.run(Stub::Load, user, 0) });
-    let el1 = mark!(2, "fault.el1", 1, probe::read(page.base(), Width::Double));
+    let at = next();
+    let el1 = mark!(2, "fault.el1", 1, probe::read(at, Width::Double));
+    let results = [first.is_err(), el0.is_err(), el1.is_err()];
     host.report.step(
         "faults",
-        first.is_err() && el0.is_err() && el1.is_err(),
+        results == [!served; 3],
         format_args!("{first:x?} {el0:x?} {el1:x?}"),
     );
+    if args::has(host.machine.args, "again") {
+        let at = mmu::kernel(next());
+        let told = touch(at);
+        let again = mark!(3, "fault.again", 1, touch(at));
+        host.report.step(
+            "again",
+            told.is_err() && again.is_err() != served,
+            format_args!("{told:x?} {again:x?}"),
+        );
+    }
     let back = ffa::reclaim(handle).and_then(|()| vm::destroy(id));
     host.report.value("reclaim", back);
+}
+
+/// From one place, with the stack where it was the last time: the very same access, if `address` is the same.
+#[inline(never)]
+fn touch(address: u64) -> Result<u64, Fault> {
+    probe::read_again(address)
 }
