@@ -126,10 +126,13 @@ pub fn kind_of(name: &str) -> Option<&'static Kind> {
 /// In the place of a mechanism: the policy that the board has.
 pub const POLICY: &str = "default";
 
+/// In the place of a mechanism: two of them, of which the second answers what has come back.
+pub const CHAIN: &str = "alignment-abort,external-abort";
+
 /// The most that the delivery of a fault may take.
 const FAULT: Limit = Limit::AtMost(250);
 
-/// A mechanism that answers a touch by EL0, one by EL1, or as a second link one that has come back.
+/// A mechanism that answers a touch by EL0, one by EL1, or the very same again.
 macro_rules! fault {
     ($mechanism:literal) => {
         fault!($mechanism, "", FAULT)
@@ -171,6 +174,8 @@ pub const KINDS: &[Kind] = &[
     kind("reclaim.64m_scrub", Calls, Limit::None),
     fault!("default"),
     fault!("default", "_el1"),
+    // The first link is within the limit of all; for the second, EL2 looks at what EL1 has done since.
+    kind("fault.second_link", Source::Fault(CHAIN), Limit::AtMost(360)),
     kind("fault.logged", Source::Fault(POLICY), Limit::None),
     fault!("external-abort").peers("a stage-2 fault that is mapped: KVM 1,115, pKVM 2,335"),
     fault!("external-abort", "_el1"),
@@ -193,15 +198,17 @@ pub const KINDS: &[Kind] = &[
     fault!("new-syndrome"),
     fault!("new-syndrome", "_el1"),
     fault!("new-syndrome", ".again"),
-    fault!("unmapped", "", Limit::None),
-    fault!("unmapped", "_el1", Limit::None),
-    fault!("unmapped", ".again", Limit::None),
-    fault!("decoy", "", Limit::None),
-    fault!("decoy", "_el1", Limit::None),
-    fault!("decoy", ".again", Limit::None),
-    fault!("force-reclaim", "", Limit::None),
-    fault!("force-reclaim", "_el1", Limit::None),
-    fault!("force-reclaim", ".again", Limit::None),
+    // What they take now, and a little more. These go on until the access is over: a decoy zeroes two pages before and after,
+    // and force-reclaim one; `unmapped` passes on to an External abort.
+    fault!("unmapped", "", Limit::AtMost(420)),
+    fault!("unmapped", "_el1", Limit::AtMost(420)),
+    fault!("unmapped", ".again", Limit::AtMost(420)),
+    fault!("decoy", "", Limit::AtMost(18_000)),
+    fault!("decoy", "_el1", Limit::AtMost(18_000)),
+    fault!("decoy", ".again", Limit::AtMost(18_000)),
+    fault!("force-reclaim", "", Limit::AtMost(1_800)),
+    fault!("force-reclaim", "_el1", Limit::AtMost(1_800)),
+    fault!("force-reclaim", ".again", Limit::AtMost(1_800)),
     kind("guest.run_exit", Calls, Limit::AtMost(900)).peers("PSCI_VERSION: KVM 1,088, pKVM 2,307, Xen 470"),
     kind("host_boot.bare", HostBoot, Limit::None),
     kind(

@@ -8,7 +8,8 @@ mod symbols;
 
 pub use count::{BadLine, Counter, Counts, Entries, Window};
 pub use figures::{
-    Figure, KINDS, Kind, Limit, POLICY, Source, Value, Verdict, exceeded, figures_missing, judge, kind_of, mechanisms,
+    CHAIN, Figure, KINDS, Kind, Limit, POLICY, Source, Value, Verdict, exceeded, figures_missing, judge, kind_of,
+    mechanisms,
 };
 pub use symbols::Symbols;
 
@@ -41,11 +42,6 @@ const ALIKE: [&str; 6] = [
 
 /// The scenario of the tests' host that touches what is lent.
 const FAULTS: &str = "bench-faults";
-/// The link before the one whose answer to a repeated access is counted.
-const FIRST: &str = "alignment-abort";
-/// The mechanisms by which an access succeeds.
-const SERVING: [&str; 2] = ["decoy", "force-reclaim"];
-
 /// The file of a run's folder that gets the plugin's report.
 const REPORT: &str = "count.txt";
 /// The file that gets the host's device tree.
@@ -164,21 +160,24 @@ impl<'a> Bench<'a> {
     }
 
     /// What the delivery of a fault takes, by this mechanism or by the board's own policy ([`POLICY`]), to a touch by EL0
-    /// and to one by EL1, and by this mechanism as a second link, to a touch that has come back.
+    /// and to one by EL1, and to the very same touch, made again.
     ///
     /// # Errors
     /// When the run is not as it should be.
     pub fn fault(&self, mechanism: &'static str) -> Result<Vec<Figure>, BenchError> {
-        let machine = self.testhost(&format!("fault-{mechanism}"), FAULTS)?;
+        let machine = self.testhost(&format!("fault-{}", mechanism.replace(',', "+")), FAULTS)?;
         let machine = if mechanism == POLICY {
             machine
         } else {
+            let how = match mechanism {
+                "decoy" => " again served",
+                "force-reclaim" => " again served taken",
+                _ => " again",
+            };
             // The mark: also by those which a kernel may answer by the same access for ever.
-            let policy = format!("all={mechanism}!;el1-kernel={FIRST},{mechanism}!");
-            let served = if SERVING.contains(&mechanism) { " served" } else { "" };
             machine
-                .bootargs(format!("scenario={FAULTS} again{served}"))
-                .el2_arg(format!("leasehold.fault={policy}"))
+                .bootargs(format!("scenario={FAULTS}{how}"))
+                .el2_arg(format!("leasehold.fault=all={mechanism}!"))
         };
         let seen = self.steps(machine, &self.counter)?;
         // Faults on RAM are seen where there are some: the host's boot has none.
@@ -192,6 +191,7 @@ impl<'a> Bench<'a> {
             let name = match name.as_str() {
                 "fault.el0" => format!("fault.{mechanism}"),
                 "fault.el1" => format!("fault.{mechanism}_el1"),
+                "fault.again" if mechanism == CHAIN => "fault.second_link".to_owned(),
                 "fault.again" => format!("fault.{mechanism}.again"),
                 _ => name,
             };

@@ -156,7 +156,8 @@ fn guest(host: &mut Host) {
 }
 
 /// The delivery of a fault, to EL1 for a touch by EL0, and for one by EL1, by whatever mechanism is first in the policy;
-/// with `again` among the arguments, also by the one that is second for EL1 at a kernel address.
+/// with `again` among the arguments, also for the very same touch by EL1, made again (where the page is `taken` by the
+/// first, after another lend).
 pub fn faults(host: &mut Host) {
     host.translate();
     let served = args::has(host.machine.args, "served");
@@ -195,13 +196,21 @@ pub fn faults(host: &mut Host) {
         results == [!served; 3],
         format_args!("{first:x?} {el0:x?} {el1:x?}"),
     );
+    let mut handle = handle;
     if args::has(host.machine.args, "again") {
-        let at = mmu::kernel(next());
-        let told = touch(at);
-        let again = mark!(3, "fault.again", 1, touch(at));
+        let page = next();
+        let told = touch(mmu::kernel(page));
+        if args::has(host.machine.args, "taken") {
+            let once_more = ffa::reclaim(handle).and_then(|()| mail.lend(id, &[(page, 1)]));
+            let Some(lent) = host.report.value("lend again", once_more) else {
+                return;
+            };
+            handle = lent;
+        }
+        let again = mark!(3, "fault.again", 1, touch(mmu::kernel(page)));
         host.report.step(
             "again",
-            told.is_err() && again.is_err() != served,
+            [told.is_err(), again.is_err()] == [!served; 2],
             format_args!("{told:x?} {again:x?}"),
         );
     }
