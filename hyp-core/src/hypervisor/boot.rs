@@ -4,7 +4,7 @@ use super::boot_error::BootError;
 use super::{Containment, Facts, Hypervisor};
 use crate::arch::aarch64::{self as arch, Features, IdRegisters, PerCpu, Stage2Registers};
 use crate::board::Board;
-use crate::fault::{EntryRules, Faults, Policy, PolicyError};
+use crate::fault::{EntryRules, Policy, PolicyError};
 use crate::layout::MAX_CPUS;
 use crate::psci::Psci;
 use crate::{HostMap, Layout};

@@ -150,6 +150,51 @@ pub(super) mod tests {
         assert_eq!(esr(FaultStatus::EXTERNAL, 0x9200_1847, EL0), 0x9200_0050);
     }
 
+    /// Every field of ESR_EL1, by `AArch64.AbortSyndrome` and what the ISS of data and instruction aborts says.
+    #[test]
+    fn the_syndrome_is_by_the_book_field_by_field() {
+        let statuses = [0x00, 0x04, 0x07, 0x10, 0x11, 0x21, 0x28, 0x2b, 0x35].map(|raw| FaultStatus::new(raw).unwrap());
+        // What stage 2 reports: ISV with a syndrome, SET or LST, FnV, EA, CM, S1PTW, WnR and the fault, one by one and all.
+        let reported = [0, 0x01ff_c000, 0x1800, 0x400, 0x200, 0x100, 0x80, 0x40, 0x01ff_dfc0];
+        let faults = [0x07, 0x0f, 0x10];
+        let levels = [(EL0, 0), (0x10, 0), (EL1H, 1), (0x3c4, 1)];
+        for (class, (spsr, el)) in [0x24, 0x20]
+            .into_iter()
+            .flat_map(|class| levels.map(|level| (class, level)))
+        {
+            for (status, rest, fault) in statuses
+                .iter()
+                .flat_map(|status| reported.map(|rest| (*status, rest)))
+                .flat_map(|(status, rest)| faults.map(|fault| (status, rest, fault)))
+            {
+                // Of a fetch there are IL, FnV, EA, SET and S1PTW alone.
+                let rest = if class == 0x20 { rest & 0x1e80 } else { rest };
+                for il in [0, 1] {
+                    let told = esr(status, class << 26 | il << 25 | rest | fault, spsr);
+                    let bits = |high: u32, low: u32| told >> low & ((1 << (high - low + 1)) - 1);
+                    let at = |bit: u32| rest >> bit & 1;
+                    let external = status.raw() == 0x10 && fault == 0x10;
+                    let of_external = |value: u64| if external { value } else { 0 };
+                    let found = [
+                        (bits(55, 32), 0),
+                        (bits(31, 26), class + el),
+                        (bits(25, 25), 1),
+                        // ISV, SAS, SSE, SRT, SF, AR and VNCR.
+                        (bits(24, 13), 0),
+                        (bits(12, 11), of_external(rest >> 11 & 3)),
+                        (bits(10, 10), of_external(at(10))),
+                        (bits(9, 9), of_external(at(9))),
+                        (bits(8, 8), at(8)),
+                        (bits(7, 7), 0),
+                        (bits(6, 6), at(6)),
+                        (bits(5, 0), u64::from(status.raw())),
+                    ];
+                    assert!(found.iter().all(|(is, wanted)| is == wanted), "{found:x?}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn fetches_stay_fetches() {
         assert_eq!(esr(FaultStatus::EXTERNAL, 0x8200_0087, EL0), 0x8200_0010);

@@ -13,6 +13,7 @@ mod maps;
 mod matrix;
 mod options;
 mod policies;
+mod returns;
 mod sabotage;
 mod served;
 
@@ -92,6 +93,7 @@ pub fn all() -> Vec<Scenario> {
         bench::scenarios(),
         linux::scenarios(),
         policies::scenarios(),
+        returns::scenarios(),
         served::scenarios(),
         matrix::scenarios(),
     ]

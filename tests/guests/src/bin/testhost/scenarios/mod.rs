@@ -8,6 +8,7 @@ mod deputy;
 mod fault_classes;
 mod given;
 mod parties;
+mod returns;
 mod selftest;
 mod served;
 mod smp;
@@ -24,7 +25,7 @@ entry!(main);
 type Run = fn(&mut Host);
 
 /// Each scenario's name. All but `selftest` need Leasehold below.
-const ALL: [(&str, Run); 16] = [
+const ALL: [(&str, Run); 18] = [
     ("selftest", selftest::run),
     ("warm-tlb", warm_tlb::run),
     ("bad-lend", bad_lend::run),
@@ -38,6 +39,8 @@ const ALL: [(&str, Run); 16] = [
     ("bench-faults", bench::faults),
     ("served", served::decoy),
     ("taken", served::taken),
+    ("returns", returns::run),
+    ("loops", returns::loops),
     ("given", given::run),
     ("tenants", tenants::run),
     ("unmapped", unmapped::run),
