@@ -12,15 +12,14 @@ use leasehold_guests::{args, ffa, vm};
 
 /// How often an access at a user address comes back until the next link is due, as Leasehold has it.
 const RETURNS: u64 = 16;
-/// How often it may be told on each CPU on which it is made. Somewhat more than as often as that and once more, because
-/// CPUs of a machine that is not real stand still at times, and what is told then is told too late.
-const BOUND: u64 = 64;
+/// How often it may be told on each CPU on which it is made.
+const BOUND: u64 = RETURNS + 1;
 /// When to give up.
 const ENOUGH: u64 = 5_000;
 /// How many pairs of calls are made beside CPUs that touch what is lent for ever, and how many touches there are then at
 /// least.
-const CALLS: u64 = 200;
-const FAULTS: u64 = 200;
+const CALLS: u64 = 30;
+const FAULTS: u64 = 30;
 /// How many touches of a CPU may come between two pairs of calls: EL2 takes turns.
 const SHARE: u64 = 50;
 
@@ -98,7 +97,7 @@ pub fn run(host: &mut Host) {
 }
 
 fn among(told: u64, cpus: u64) -> bool {
-    (RETURNS..BOUND * cpus).contains(&told)
+    (RETURNS..=BOUND * cpus).contains(&told)
 }
 
 /// A loop within the kernel, as of a futex: fix-up, and the same access. It gets on each time.
@@ -179,6 +178,7 @@ fn take_turns<const CALLS: bool>(number: usize, shared: &Shared) {
     while !shared.stop.load(Ordering::Acquire) {
         let turn = shared.turn.load(Ordering::Acquire);
         if turn % cpus != number as u64 {
+            cpu::wfe();
             continue;
         }
         if CALLS {
@@ -189,6 +189,7 @@ fn take_turns<const CALLS: bool>(number: usize, shared: &Shared) {
         } else {
             shared.stop.store(true, Ordering::Release);
         }
+        cpu::sev();
     }
 }
 
