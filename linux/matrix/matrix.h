@@ -7,5 +7,7 @@
 #include "uapi/leasehold_matrix.h"
 
 int lhm_touch(struct leasehold_matrix_touch *touch);
+void lhm_handlers_init(void);
+void lhm_handlers_exit(void);
 
 #endif

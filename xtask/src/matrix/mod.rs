@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use cell::{Outcome, Verdict};
 use leasehold_tests::scenarios::LINUX_BOOTARGS;
 use leasehold_tests::{Board, Machine};
-use plan::{ACCESSES, Access, CHAINS, Chain};
+use plan::{ACCESSES, Access, CHAINS, Chain, Need};
 use results::Cell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -249,7 +249,9 @@ impl Lab {
             let mut judged: Vec<(Access, Verdict)> = Vec::new();
             for (name, observed) in &boot.cells {
                 let access = pending.iter().find(|access| access.name == name.as_str());
-                judged.extend(access.map(|access| (*access, observed.judge(name))));
+                judged.extend(
+                    access.map(|access| (*access, observed.judge(name, pair.chain.needs == Some(Need::Unmap)))),
+                );
             }
             if judged.is_empty() {
                 judged.push((first, Verdict::unknown(&boot.end)));
@@ -267,11 +269,13 @@ impl Lab {
     }
 
     fn machine(&self, pair: &Pair<'_>, accesses: &[Access]) -> Machine {
-        let names: Vec<&str> = accesses.iter().map(|access| access.name).collect();
+        let needs = pair.chain.needs.into_iter().flat_map(|need| ["--needs", need.name()]);
+        let names = accesses.iter().map(|access| access.name);
+        let words: Vec<&str> = ["matrix"].into_iter().chain(needs).chain(names).collect();
         let bootargs = format!(
-            "{LINUX_BOOTARGS} loglevel=5 printk.devkmsg=on {} leasectl=matrix,{}",
+            "{LINUX_BOOTARGS} loglevel=5 printk.devkmsg=on {} leasectl={}",
             pair.chain.bootargs,
-            names.join(",")
+            words.join(",")
         );
         Machine::leasehold(
             &format!("matrix-{}-{}", pair.release, pair.chain.name),
@@ -294,7 +298,7 @@ mod tests {
 
     #[test]
     fn an_unknown_cell_fails_the_command() {
-        let good = results::tests::cell("default", "user-read", Outcome::SigBus, true);
+        let good = results::tests::cell("shipped", "user-read", Outcome::SigBus, true);
         assert!(judge(std::slice::from_ref(&good)).is_ok());
         let bad = Cell {
             outcome: Outcome::Unknown,
@@ -316,19 +320,19 @@ mod tests {
             headers: None,
             make_args: Vec::new(),
         };
-        let default = chosen(&CHAINS, &["default".to_owned()], |chain| chain.name);
+        let shipped = chosen(&CHAINS, &["shipped".to_owned()], |chain| chain.name);
         let accesses = &ACCESSES[..2];
-        let first = results::tests::cell("default", accesses[0].name, Outcome::SigBus, true);
+        let first = results::tests::cell("shipped", accesses[0].name, Outcome::SigBus, true);
         let kernels = [kernel];
-        let pairs = missing(std::slice::from_ref(&first), &kernels, &default, accesses);
+        let pairs = missing(std::slice::from_ref(&first), &kernels, &shipped, accesses);
         assert_eq!((pairs.len(), pairs[0].accesses.as_slice()), (1, &accesses[1..]));
-        assert!(missing(&[first], &kernels, &default, &accesses[..1]).is_empty());
+        assert!(missing(&[first], &kernels, &shipped, &accesses[..1]).is_empty());
     }
 
     #[test]
     fn nothing_named_is_everything() {
         assert_eq!(chosen(&CHAINS, &[], |chain| chain.name).len(), CHAINS.len());
-        let one = chosen(&CHAINS, &["default".to_owned()], |chain| chain.name);
-        assert_eq!(one.iter().map(|chain| chain.name).collect::<Vec<_>>(), ["default"]);
+        let one = chosen(&CHAINS, &["shipped".to_owned()], |chain| chain.name);
+        assert_eq!(one.iter().map(|chain| chain.name).collect::<Vec<_>>(), ["shipped"]);
     }
 }

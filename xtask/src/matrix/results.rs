@@ -198,15 +198,15 @@ pub(super) mod tests {
     #[test]
     fn json_has_the_fields_that_were_promised() {
         let skipped = cell(
-            "default",
+            "shipped",
             "cache-maintenance",
             Outcome::NotApplicable("no-aarch32"),
             true,
         );
-        let value = json(&[cell("default", "user-read", Outcome::SigBus, true), skipped]);
+        let value = json(&[cell("shipped", "user-read", Outcome::SigBus, true), skipped]);
         assert_eq!(
             value[0],
-            json!({"kernel": "6.12", "chain": "default", "access": "user-read", "outcome": "sigbus", "alive": true})
+            json!({"kernel": "6.12", "chain": "shipped", "access": "user-read", "outcome": "sigbus", "alive": true})
         );
         assert_eq!(
             (&value[1]["outcome"], &value[1]["reason"]),
@@ -217,9 +217,9 @@ pub(super) mod tests {
     #[test]
     fn json_is_read_back() {
         let cells = [
-            cell("default", "user-read", Outcome::SigBus, true),
+            cell("shipped", "user-read", Outcome::SigBus, true),
             cell(
-                "default",
+                "shipped",
                 "cache-maintenance",
                 Outcome::NotApplicable("no-aarch32"),
                 true,
@@ -237,11 +237,11 @@ pub(super) mod tests {
         let cells = [
             cell("external-abort", "user-read", Outcome::SigBus, true),
             cell("external-abort", "kernel-read", Outcome::Loop, false),
-            cell("default", "kernel-read", Outcome::Hang, false),
+            cell("shipped", "kernel-read", Outcome::Hang, false),
         ];
         let text = markdown(&cells);
         assert!(
-            text.contains("| access | external-abort | default |\n|---|---|---|\n"),
+            text.contains("| access | external-abort | shipped |\n|---|---|---|\n"),
             "{text}"
         );
         assert!(text.contains("| a process loads | sigbus |  |\n"), "{text}");

@@ -10,6 +10,7 @@ mod seen;
 mod system_call;
 pub mod touch;
 
+use super::faults::describe;
 use crate::device::{Device, Fault};
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, killpg};
@@ -18,6 +19,7 @@ use seen::Seen;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -42,15 +44,54 @@ const CONSOLE_PAUSE: Duration = Duration::from_millis(30);
 /// Makes accesses to lent memory.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
+    /// Without it every access is skipped.
+    #[arg(long, value_enum)]
+    needs: Option<Need>,
     /// The accesses, by the names that `cargo xtask matrix --help` has.
     #[arg(required = true)]
     accesses: Vec<String>,
+}
+
+/// What a module has to have found in the kernel, which its parameter then says.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    /// Memory that is lent can be taken out of the kernel's map.
+    Unmap,
+    /// The kernel's answer to an External abort can be hooked.
+    Handler,
+    /// The kernel has an answer to what pKVM reflects.
+    Pkvm,
+}
+
+impl Need {
+    /// Where the parameter is, and why accesses are skipped where it says no: a reason of the list that xtask has.
+    fn parameter(self) -> (&'static str, &'static str) {
+        match self {
+            Need::Unmap => ("leasehold/parameters/unmap", "fixed-kernel-map"),
+            Need::Handler => ("leasehold_matrix/parameters/handler", "no-handler-hook"),
+            Need::Pkvm => ("leasehold_matrix/parameters/pkvm", "no-pkvm-handler"),
+        }
+    }
+
+    /// Why accesses are skipped, if they are.
+    fn missing(self) -> Result<Option<&'static str>> {
+        let (parameter, reason) = self.parameter();
+        let path = Path::new("/sys/module").join(parameter);
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok((text.trim() != "Y").then_some(reason))
+    }
 }
 
 /// What is open all the time.
 struct Matrix {
     log: File,
     device: Device,
+}
+
+/// What EL2 has recorded in some time.
+struct Touches {
+    count: u64,
+    last: Option<Fault>,
 }
 
 /// How the process that makes the access ended.
@@ -75,9 +116,12 @@ pub fn run(args: &Args) -> Result<bool> {
         log: log.context("cannot open the kernel's log")?,
         device: Device::open()?,
     };
+    let missing = args.needs.map(Need::missing).transpose()?.flatten();
     for access in &args.accesses {
-        if !matrix.cell(access)? {
-            return Ok(false);
+        match missing {
+            Some(reason) => matrix.skip(access, reason)?,
+            None if !matrix.cell(access)? => return Ok(false),
+            None => {}
         }
     }
     matrix.say("LH-MATRIX done")?;
@@ -85,6 +129,13 @@ pub fn run(args: &Args) -> Result<bool> {
 }
 
 impl Matrix {
+    /// Says that an access cannot be made.
+    fn skip(&self, access: &str, reason: &'static str) -> Result<()> {
+        self.say(&format!("LH-CELL {access} begin"))?;
+        self.say(&format!("LH-CELL {access} seen {}", Seen::Skipped(reason)))?;
+        self.say(&format!("LH-CELL {access} end clean"))
+    }
+
     /// Makes one access. Returns whether the system is as good as before.
     fn cell(&self, access: &str) -> Result<bool> {
         self.touches()?;
@@ -94,7 +145,10 @@ impl Matrix {
         let touches = self.some_touches()?;
         let (seen, clean) = self.seen(access, end)?;
         self.say(&format!("LH-CELL {access} seen {seen}"))?;
-        self.say(&format!("LH-CELL {access} touches {touches}"))?;
+        self.say(&format!("LH-CELL {access} touches {}", touches.count))?;
+        if let Some(last) = touches.last {
+            self.say(&format!("LH-CELL {access} culprit {}", describe(&last)))?;
+        }
         let alive = watch(start(&["alive"], Stdio::null())?, ALIVE_PATIENCE)?;
         let well = matches!(alive, End::Itself(status, _) if status.success());
         self.say(&format!("LH-CELL {access} alive {}", if well { "yes" } else { "no" }))?;
@@ -119,28 +173,31 @@ impl Matrix {
     fn is_looping(&self) -> Result<bool> {
         self.touches()?;
         std::thread::sleep(LOOP_TIME);
-        Ok(self.touches()? > LOOP_TOUCHES)
+        Ok(self.touches()?.count > LOOP_TOUCHES)
     }
 
-    /// How many touches there have been since the last call; waits for the first a little.
-    fn some_touches(&self) -> Result<u64> {
+    /// The touches since the last call; waits for the first a little.
+    fn some_touches(&self) -> Result<Touches> {
         for _ in 0..RECORD_TRIES {
             let touches = self.touches()?;
-            if touches > 0 {
+            if touches.count > 0 {
                 return Ok(touches);
             }
             std::thread::sleep(PAUSE);
         }
-        Ok(0)
+        Ok(Touches { count: 0, last: None })
     }
 
-    fn touches(&self) -> Result<u64> {
+    fn touches(&self) -> Result<Touches> {
         let mut records: Vec<Fault> = Vec::new();
         let batch = self
             .device
             .some_faults(&mut records)
             .context("cannot take fault records")?;
-        Ok(batch.lost + records.len() as u64)
+        Ok(Touches {
+            count: batch.lost + records.len() as u64,
+            last: records.last().copied(),
+        })
     }
 
     fn say(&self, line: &str) -> Result<()> {
