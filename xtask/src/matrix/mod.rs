@@ -1,5 +1,6 @@
 //! `cargo xtask matrix`: what real kernels do with each kind of access to lent memory, under each way to refuse it.
 
+mod advice;
 mod boot;
 mod cell;
 mod doc;
@@ -50,7 +51,7 @@ pub struct Args {
     /// How many machines at a time.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
     pub jobs: u8,
-    /// Write the tables and the picture into docs/fault-delivery.md and .svg.
+    /// Write tables, advice, picture and cells into docs/fault-delivery.md, .svg and .json.
     #[arg(long)]
     pub doc: bool,
 }
@@ -109,8 +110,7 @@ pub fn run(args: &Args) -> Result<()> {
         format_args!("{} cells in {} s", cells.len(), start.elapsed().as_secs()),
     );
     if let Some(path) = &args.json {
-        let text = serde_json::to_string_pretty(&results::json(&cells))?;
-        std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(path, results::json_text(&cells)).with_context(|| format!("cannot write {}", path.display()))?;
     }
     if args.doc {
         doc::write(&cells, &command_line())?;
@@ -188,6 +188,18 @@ fn missing<'k>(cells: &[Cell], kernels: &'k [Kernel], chains: &[Chain], accesses
     pairs
 }
 
+/// The verdicts that stand. The kernel's warning about a fault is rate-limited (`WARN_RATELIMIT`: ten in five seconds): behind
+/// one in the same boot, silence says nothing, and the access is made again in a boot of its own.
+fn audible(judged: Vec<(Access, Verdict)>) -> Vec<(Access, Verdict)> {
+    let mut warned = false;
+    let mut stands = |verdict: &Verdict| {
+        let muted = warned && verdict.outcome == Outcome::NoEffect;
+        warned |= verdict.outcome == Outcome::Warning;
+        !muted
+    };
+    judged.into_iter().filter(|(_, verdict)| stands(verdict)).collect()
+}
+
 impl Lab {
     /// Builds what these pairs need.
     fn set_up(pairs: &[Pair<'_>]) -> Result<Lab> {
@@ -246,13 +258,12 @@ impl Lab {
         while let Some(first) = pending.first().copied() {
             let boot = boot::boot(&self.machine(pair, &pending))?;
             boots += 1;
-            let mut judged: Vec<(Access, Verdict)> = Vec::new();
-            for (name, observed) in &boot.cells {
-                let access = pending.iter().find(|access| access.name == name.as_str());
-                judged.extend(
-                    access.map(|access| (*access, observed.judge(name, pair.chain.needs == Some(Need::Unmap)))),
-                );
-            }
+            let unmapped = pair.chain.needs == Some(Need::Unmap);
+            let judged = boot.cells.iter().filter_map(|(name, observed)| {
+                let access = pending.iter().find(|access| access.name == name.as_str())?;
+                Some((*access, observed.judge(name, unmapped)))
+            });
+            let mut judged = audible(judged.collect());
             if judged.is_empty() {
                 judged.push((first, Verdict::unknown(&boot.end)));
             }
@@ -327,6 +338,28 @@ mod tests {
         let pairs = missing(std::slice::from_ref(&first), &kernels, &shipped, accesses);
         assert_eq!((pairs.len(), pairs[0].accesses.as_slice()), (1, &accesses[1..]));
         assert!(missing(&[first], &kernels, &shipped, &accesses[..1]).is_empty());
+    }
+
+    #[test]
+    fn silence_behind_a_warning_says_nothing() {
+        use Outcome::{NoEffect, Oops, Warning};
+        let of = |outcomes: &[Outcome]| {
+            let verdict = |(access, outcome): (&Access, &Outcome)| {
+                let verdict = Verdict {
+                    outcome: *outcome,
+                    ..Verdict::unknown("")
+                };
+                (*access, verdict)
+            };
+            let judged = ACCESSES.iter().zip(outcomes).map(verdict).collect();
+            audible(judged)
+                .into_iter()
+                .map(|(access, _)| access.name)
+                .collect::<Vec<_>>()
+        };
+        let [a, b, c, d, ..] = ACCESSES.map(|access| access.name);
+        assert_eq!(of(&[NoEffect, Warning, Warning, Oops]), [a, b, c, d]);
+        assert_eq!(of(&[Warning, NoEffect, Oops, NoEffect]), [a, c]);
     }
 
     #[test]

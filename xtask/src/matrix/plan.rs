@@ -105,7 +105,7 @@ const fn access(name: &'static str, what: &'static str) -> Access {
 }
 
 /// The accesses, in the order in which they are made: those that a kernel is most likely to survive come first.
-pub const ACCESSES: [Access; 29] = [
+pub const ACCESSES: [Access; 30] = [
     access("user-read", "a process loads"),
     access("user-write", "a process stores"),
     access("user-exec", "a process executes"),
@@ -129,6 +129,7 @@ pub const ACCESSES: [Access; 29] = [
     access("kernel-write", "the kernel stores"),
     access("kernel-memcpy", "the kernel's `memcpy`"),
     access("kernel-atomic", "the kernel's `atomic64_inc`"),
+    access("kernel-exclusive", "the kernel's `LDXR` and `STXR`"),
     access("kernel-read-nopreempt", "the kernel loads, preemption off"),
     access("kernel-write-nopreempt", "the kernel stores, preemption off"),
     access("kernel-zeropad-irq", "`load_unaligned_zeropad`, in an interrupt"),

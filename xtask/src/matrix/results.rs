@@ -1,7 +1,7 @@
 //! The filled matrix: for machines, and for people.
 
 use super::cell::Outcome;
-use super::plan::{self, ACCESSES, REASONS};
+use super::plan::{self, ACCESSES, CHAINS, REASONS};
 use anyhow::{Context, Result};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
@@ -60,6 +60,13 @@ pub fn json(cells: &[Cell]) -> Value {
     cells.iter().map(object).collect()
 }
 
+/// The text of it, one cell a line.
+pub fn json_text(cells: &[Cell]) -> String {
+    let cells = json(cells);
+    let lines: Vec<String> = cells.as_array().into_iter().flatten().map(Value::to_string).collect();
+    format!("[\n{}\n]\n", lines.join(",\n"))
+}
+
 /// Reads what [`json`] has made. Cells of chains or accesses that are no more are left out.
 ///
 /// # Errors
@@ -108,6 +115,18 @@ pub fn markdown(cells: &[Cell]) -> String {
         }
         text.push('\n');
     }
+    text += "| chain | `--fault` | the host's command line has also |\n|---|---|---|\n";
+    for chain in CHAINS
+        .iter()
+        .filter(|chain| cells.iter().any(|cell| cell.chain == chain.name))
+    {
+        let bootargs = match chain.bootargs {
+            "" => String::new(),
+            bootargs => format!("`{bootargs}`"),
+        };
+        let _ = writeln!(text, "| {} | `{}` | {bootargs} |", chain.name, chain.fault);
+    }
+    text.push('\n');
     for (name, meaning) in REASONS {
         if cells.iter().any(|cell| cell.outcome == Outcome::NotApplicable(name)) {
             let _ = writeln!(text, "`n/a` ({name}): {meaning}.");
@@ -225,7 +244,7 @@ pub(super) mod tests {
                 true,
             ),
         ];
-        let read = from_json(&json(&cells).to_string()).unwrap();
+        let read = from_json(&json_text(&cells)).unwrap();
         assert_eq!(json(&read), json(&cells));
         assert!(from_json(r#"[{"kernel": "6.12"}]"#).is_err());
         let old = json(&cells).to_string().replace("user-read", "no-longer");

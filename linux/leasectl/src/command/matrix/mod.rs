@@ -26,9 +26,9 @@ use std::time::{Duration, Instant};
 /// Where a core dump goes.
 const CORE: &str = "/tmp/core";
 /// How long an access may take. The slowest that ends by itself is one that loops at EL0, after two seconds.
-const PATIENCE: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// How long the kernel may take to show that it is well.
-const ALIVE_PATIENCE: Duration = Duration::from_secs(5);
+const ALIVE_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a process may take to end that is killed.
 const KILL_PATIENCE: Duration = Duration::from_secs(1);
 /// How long to look whether an access is made again and again.
