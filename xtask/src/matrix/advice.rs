@@ -46,9 +46,10 @@ const KERNEL: &[&str] = &[
     "ptrace",
     "core-dump",
 ];
+const FUTEX: &[&str] = &["futex-wake-op"];
 const IRQ: &[&str] = &["kernel-read-irq", "kernel-write-irq"];
 
-const ADVICE: [Advice; 6] = [
+const ADVICE: [Advice; 7] = [
     Advice {
         host: "A stock Linux, also with `panic_on_warn` or `panic_on_oops`",
         choose: "the shipped policy (`default`)",
@@ -66,39 +67,53 @@ const ADVICE: [Advice; 6] = [
     },
     Advice {
         host: "A Linux whose handler of External aborts tries fix-ups first",
-        choose: "`external-abort` for EL0 and user addresses, and `external-abort` no further than the kernel's own fix-ups: \
-                 `decoy` behind it",
-        why: "The abort is then told as exactly as by any other code, by the exception that the architecture has for \
-              memory which does not answer. An access without a fix-up is an oops still, and a panic in an interrupt",
+        choose: "`external-abort` for EL0, `external-abort,decoy,force-reclaim` at user addresses, and the shipped chain at \
+                 kernel addresses",
+        why: "To the accesses that have a fix-up, the exception that the architecture has for memory which does not answer is \
+              then as good as any. An access without one is an oops still, a panic in an interrupt, and `FUTEX_WAKE_OP` comes \
+              back for ever. Without such a handler this abort is for EL0 alone",
         claims: &[
             claim("external-abort+handler", EL0, Is::One(&[SigBus])),
             claim("external-abort+handler", UACCESS, Is::One(&[EFault])),
             claim("external-abort+handler", ZEROPAD, Is::One(&[FixUp])),
+            claim("external-abort+handler", KERNEL, Is::One(&[Oops])),
             claim("external-abort+handler", IRQ, Is::One(&[Panic])),
+            claim("external-abort+handler", FUTEX, Is::One(&[Loop])),
             claim("external-abort", UACCESS, Is::One(&[Oops])),
             claim("external-abort", &["kernel-zeropad"], Is::One(&[Oops])),
             claim("external-abort", &["kernel-zeropad-irq"], Is::One(&[Panic])),
         ],
     },
     Advice {
-        host: "A Linux that knows pKVM's reflected faults and was booted as pKVM",
-        choose: "`tagged-abort`, with `force-reclaim` behind it",
-        why: "Processes get SIGSEGV and fix-ups run. To an access without one the kernel answers by a call of pKVM's own \
-              for the page, so something that EL2 does itself has to follow. Any other kernel makes the same access for ever",
+        host: "A Linux that knows pKVM's reflected faults, and takes EL2 for pKVM",
+        choose: "`tagged-abort` for EL0, `tagged-abort,decoy,force-reclaim` at user addresses, and the shipped chain at kernel \
+                 addresses",
+        why: "Processes get SIGSEGV and fix-ups run. For an access without one the kernel asks pKVM for the page, by a call \
+              that is private to one version of it and that EL2 does not have: a warning, and an oops. Any other kernel makes \
+              the same access for ever",
         claims: &[
             claim("tagged-abort+pkvm", EL0, Is::One(&[SigSegv])),
-            claim(
-                "tagged-abort+pkvm",
-                &["get-user", "put-user", "read", "write"],
-                Is::One(&[EFault]),
-            ),
+            claim("tagged-abort+pkvm", UACCESS, Is::One(&[EFault])),
             claim("tagged-abort+pkvm", ZEROPAD, Is::One(&[FixUp])),
+            claim("tagged-abort+pkvm", KERNEL, Is::One(&[Oops])),
+            claim("tagged-abort+pkvm", IRQ, Is::One(&[Panic])),
+            claim("tagged-abort+pkvm", FUTEX, Is::One(&[Loop])),
             claim("tagged-abort", EL0, Is::One(&[Loop])),
-            claim(
-                "tagged-abort",
-                &["get-user", "put-user", "kernel-read"],
-                Is::One(&[Loop]),
-            ),
+            claim("tagged-abort", UACCESS, Is::One(&[Loop])),
+            claim("tagged-abort", KERNEL, Is::One(&[Loop])),
+        ],
+    },
+    Advice {
+        host: "A host whose own bugs are to be told as its own",
+        choose: "the driver's `unmap=1`, and `unmapped` before the shipped links at kernel addresses",
+        why: "What the kernel does not map it cannot touch by mistake: its access is a page fault of stage 1, with a fix-up or \
+              an oops that names the culprit, and EL2 does not see it",
+        claims: &[
+            claim("unmapped", EL0, Is::One(&[SigBus])),
+            claim("unmapped", ZEROPAD, Is::One(&[FixUp])),
+            claim("unmapped", &["kernel-nofault"], Is::One(&[EFault])),
+            claim("unmapped", KERNEL, Is::One(&[Oops])),
+            claim("unmapped", IRQ, Is::One(&[Panic])),
         ],
     },
     Advice {

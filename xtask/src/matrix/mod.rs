@@ -22,6 +22,7 @@ use results::Cell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 /// Records what real kernels do with each kind of access to lent memory, under each chain of mechanisms.
@@ -99,7 +100,7 @@ pub fn run(args: &Args) -> Result<()> {
     let start = Instant::now();
     if !pairs.is_empty() {
         let lab = Lab::set_up(&pairs)?;
-        cells.extend(lab.fill(&pairs, args.jobs)?);
+        cells = lab.fill(&pairs, cells, args)?;
     }
     results::sort(&mut cells);
     for kernel in results::unique(&cells, |cell| cell.kernel.as_str()) {
@@ -109,13 +110,17 @@ pub fn run(args: &Args) -> Result<()> {
         "Finished",
         format_args!("{} cells in {} s", cells.len(), start.elapsed().as_secs()),
     );
-    if let Some(path) = &args.json {
-        std::fs::write(path, results::json_text(&cells)).with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    keep(&cells, args)?;
     if args.doc {
         doc::write(&cells, &command_line())?;
     }
     judge(&cells)
+}
+
+/// Writes the file of `--json`, if there is to be one.
+fn keep(cells: &[Cell], args: &Args) -> Result<()> {
+    let Some(path) = &args.json else { return Ok(()) };
+    std::fs::write(path, results::json_text(cells)).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// The command, without the files that are this machine's.
@@ -218,24 +223,28 @@ impl Lab {
         Ok(Lab { qemu, board, initrds })
     }
 
-    /// Fills all cells, some machines at a time.
-    fn fill(&self, pairs: &[Pair<'_>], jobs: u8) -> Result<Vec<Cell>> {
-        let next = AtomicUsize::new(0);
-        let work = || -> Result<Vec<Cell>> {
-            let mut filled = Vec::new();
+    /// Fills all cells, some machines at a time. `cells` are those that there are; they are kept where a run that is broken
+    /// off can be taken up again.
+    fn fill(&self, pairs: &[Pair<'_>], cells: Vec<Cell>, args: &Args) -> Result<Vec<Cell>> {
+        let (next, cells) = (AtomicUsize::new(0), Mutex::new(cells));
+        let work = || -> Result<()> {
             while let Some(pair) = pairs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                filled.extend(self.fill_pair(pair)?);
+                let filled = self.fill_pair(pair)?;
+                let mut cells = cells.lock().unwrap_or_else(PoisonError::into_inner);
+                cells.extend(filled);
+                keep(&cells, args)?;
             }
-            Ok(filled)
+            Ok(())
         };
-        let filled: Result<Vec<Vec<Cell>>> = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
-            let join = |worker: std::thread::ScopedJoinHandle<'_, Result<Vec<Cell>>>| {
+        let done: Result<()> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..args.jobs).map(|_| scope.spawn(work)).collect();
+            let join = |worker: std::thread::ScopedJoinHandle<'_, Result<()>>| {
                 worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             };
             workers.into_iter().map(join).collect()
         });
-        Ok(filled?.concat())
+        done?;
+        Ok(cells.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Fills the cells of one kernel and chain.

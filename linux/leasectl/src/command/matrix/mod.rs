@@ -27,14 +27,16 @@ use std::time::{Duration, Instant};
 const CORE: &str = "/tmp/core";
 /// How long an access may take. The slowest that ends by itself is one that loops at EL0, after two seconds.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long the kernel may take to show that it is well.
-const ALIVE_PATIENCE: Duration = Duration::from_secs(3);
+/// How long the kernel may take to show that it is well: nearly all of the time it needs a tenth of it.
+const ALIVE_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a process may take to end that is killed.
 const KILL_PATIENCE: Duration = Duration::from_secs(1);
 /// How long to look whether an access is made again and again.
-const LOOP_TIME: Duration = Duration::from_millis(200);
+const LOOP_TIME: Duration = Duration::from_millis(250);
 /// How many touches in that time make a loop.
 const LOOP_TOUCHES: u64 = 50;
+/// How many such times in a row are enough: no access that comes to an end touches for so long.
+const LOOP_TIMES: u32 = 3;
 /// How often to ask for fault records that have not come yet: a device's come late.
 const RECORD_TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(10);
@@ -89,9 +91,17 @@ struct Matrix {
 }
 
 /// What EL2 has recorded in some time.
+#[derive(Default)]
 struct Touches {
     count: u64,
     last: Option<Fault>,
+}
+
+impl Touches {
+    fn add(&mut self, later: Touches) {
+        self.count += later.count;
+        self.last = later.last.or(self.last);
+    }
 }
 
 /// How the process that makes the access ended.
@@ -141,8 +151,7 @@ impl Matrix {
         self.touches()?;
         self.say(&format!("LH-CELL {access} begin"))?;
         std::thread::sleep(CONSOLE_PAUSE);
-        let end = watch(start(&["touch", access], Stdio::piped())?, PATIENCE)?;
-        let touches = self.some_touches()?;
+        let (end, touches) = self.watch_access(start(&["touch", access], Stdio::piped())?)?;
         let (seen, clean) = self.seen(access, end)?;
         self.say(&format!("LH-CELL {access} seen {seen}"))?;
         self.say(&format!("LH-CELL {access} touches {}", touches.count))?;
@@ -158,6 +167,28 @@ impl Matrix {
             if clean { "clean" } else { "dirty" }
         ))?;
         Ok(clean)
+    }
+
+    /// Waits for the process that makes an access, for less than [`PATIENCE`] where it is in a loop.
+    fn watch_access(&self, mut child: Child) -> Result<(End, Touches)> {
+        let (begin, mut touches, mut busy) = (Instant::now(), Touches::default(), 0);
+        let status = loop {
+            let status = ended(&mut child, LOOP_TIME)?;
+            let new = self.touches()?;
+            busy = if new.count > LOOP_TOUCHES { busy + 1 } else { 0 };
+            touches.add(new);
+            if status.is_some() || busy == LOOP_TIMES || begin.elapsed() > PATIENCE {
+                break status;
+            }
+        };
+        let end = match status {
+            Some(status) => End::Itself(status, printed(&mut child)?),
+            None => kill(&mut child)?,
+        };
+        if touches.count == 0 {
+            touches = self.some_touches()?;
+        }
+        Ok((end, touches))
     }
 
     /// What the access came to, and whether its process is gone.
@@ -185,7 +216,7 @@ impl Matrix {
             }
             std::thread::sleep(PAUSE);
         }
-        Ok(Touches { count: 0, last: None })
+        Ok(Touches::default())
     }
 
     fn touches(&self) -> Result<Touches> {
@@ -230,15 +261,25 @@ fn start(args: &[&str], output: Stdio) -> Result<Child> {
 
 /// Waits for a process, kills it when it takes too long, and leaves it behind when it does not die.
 fn watch(mut child: Child, patience: Duration) -> Result<End> {
-    if let Some(status) = ended(&mut child, patience)? {
-        let mut printed = String::new();
-        if let Some(mut output) = child.stdout.take() {
-            output.read_to_string(&mut printed)?;
-        }
-        return Ok(End::Itself(status, printed));
+    match ended(&mut child, patience)? {
+        Some(status) => Ok(End::Itself(status, printed(&mut child)?)),
+        None => kill(&mut child),
     }
+}
+
+/// What a process that has ended has printed.
+fn printed(child: &mut Child) -> Result<String> {
+    let mut printed = String::new();
+    if let Some(mut output) = child.stdout.take() {
+        output.read_to_string(&mut printed)?;
+    }
+    Ok(printed)
+}
+
+/// Kills a process and all that it has started, as far as it can be killed.
+fn kill(child: &mut Child) -> Result<End> {
     killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL)?;
-    Ok(match ended(&mut child, KILL_PATIENCE)? {
+    Ok(match ended(child, KILL_PATIENCE)? {
         Some(_) => End::Killed,
         None => End::Immortal,
     })
