@@ -203,7 +203,7 @@ impl Observed {
             (_, "looping" | "stuck") => (Outcome::Loop, self.counted()),
             (_, "hanging") => (Outcome::Hang, self.counted()),
             (Some(line), _) => (Outcome::Hang, format!("not alive after: {line}")),
-            (None, _) => self.told(seen),
+            (None, _) => self.told(seen, self.was_served(access)),
         }
     }
 
@@ -228,16 +228,22 @@ impl Observed {
         format!("EL2 tells of {} refusals", self.refusals())
     }
 
+    /// Whether EL2 says that it has let the access go on: it gave zeroes then, as a fix-up does.
+    fn was_served(&self, access: &str) -> bool {
+        let culprit = self.value(access, "culprit");
+        culprit.is_some_and(|line| line.contains("MECHANISM_DECOY") || line.contains("MECHANISM_FORCE_RECLAIM"))
+    }
+
     /// What the one who made the access was told, where the kernel has not fallen over it.
-    fn told(&self, seen: &str) -> (Outcome, String) {
+    fn told(&self, seen: &str, served: bool) -> (Outcome, String) {
         let mut words = seen.split(' ');
         let outcome = match (words.next().unwrap_or(""), words.next().unwrap_or("")) {
             ("signal" | "killed", "SIGBUS") => Outcome::SigBus,
             ("signal" | "killed", "SIGSEGV") => Outcome::SigSegv,
             ("killed", "SIGKILL") => Outcome::SigKill,
             ("error", "EFAULT" | "EIO") => Outcome::EFault,
-            ("right", _) => Outcome::FixUp,
-            ("done", _) => match self.console(&["WARNING:", "BUG:"]) {
+            ("right", _) if !served => Outcome::FixUp,
+            ("right" | "done", _) => match self.console(&["WARNING:", "BUG:"]) {
                 Some(line) => return (Outcome::Warning, line.to_owned()),
                 None => Outcome::NoEffect,
             },

@@ -95,10 +95,10 @@ pub fn run(args: &Args) -> Result<()> {
         None => Vec::new(),
     };
     let pairs = missing(&cells, &kernels, &chains, &accesses);
-    // Two at a time would write the same files.
-    let _lock = process::lock(&workspace::target("run/matrix.lock"))?;
     let start = Instant::now();
     if !pairs.is_empty() {
+        // Two at a time would write the same files.
+        let _lock = process::lock(&workspace::target("run/matrix.lock"))?;
         let lab = Lab::set_up(&pairs)?;
         cells = lab.fill(&pairs, cells, args)?;
     }

@@ -197,3 +197,24 @@ fn what_the_host_does_not_have_is_skipped_and_no_failure() {
         (Outcome::NotApplicable("no-pkvm-handler"), true)
     );
 }
+
+#[test]
+fn zeroes_that_el2_has_given_are_no_fix_up() {
+    for (mechanism, expected) in [
+        ("MECHANISM_ABORT 0x11", Outcome::FixUp),
+        ("MECHANISM_DECOY 0x0", Outcome::NoEffect),
+        ("MECHANISM_FORCE_RECLAIM 0x0", Outcome::NoEffect),
+    ] {
+        let culprit = format!("culprit 12 CPU 1 CLASS_EL1_KERNEL lent to VM 2: {mechanism}");
+        let words = [
+            "begin",
+            "seen right",
+            "touches 1",
+            culprit.as_str(),
+            "alive yes",
+            "end clean",
+        ];
+        let verdict = observed("kernel-zeropad", &words, Broke::No).judge("kernel-zeropad", false);
+        assert_eq!(verdict.outcome, expected, "{mechanism}");
+    }
+}
