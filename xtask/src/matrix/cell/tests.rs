@@ -59,6 +59,7 @@ fn what_nobody_has_thought_of_is_unknown() {
         "killed SIGABRT",
         "broken exit status: 1",
         "skipped because",
+        "late",
         "",
     ] {
         assert_eq!(survived(seen, &[]), Outcome::Unknown, "{seen}");

@@ -25,10 +25,12 @@ use std::time::{Duration, Instant};
 
 /// Where a core dump goes.
 const CORE: &str = "/tmp/core";
-/// How long an access may take. The slowest that ends by itself is one that loops at EL0, after two seconds.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// How long the kernel may take to show that it is well: nearly all of the time it needs a tenth of it.
-const ALIVE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long an access may take that is in no loop: a build machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// How long the kernel may take to show that it is well. It takes a tenth of a second on a machine that is not busy.
+const ALIVE_PATIENCE: Duration = Duration::from_secs(10);
+/// The same where a process could not be killed: one CPU of it is lost already, most of the time.
+const LOST_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a process may take to end that is killed.
 const KILL_PATIENCE: Duration = Duration::from_secs(1);
 /// How long to look whether an access is made again and again.
@@ -95,6 +97,8 @@ struct Matrix {
 struct Touches {
     count: u64,
     last: Option<Fault>,
+    /// They did not end.
+    endless: bool,
 }
 
 impl Touches {
@@ -152,13 +156,17 @@ impl Matrix {
         self.say(&format!("LH-CELL {access} begin"))?;
         std::thread::sleep(CONSOLE_PAUSE);
         let (end, touches) = self.watch_access(start(&["touch", access], Stdio::piped())?)?;
-        let (seen, clean) = self.seen(access, end)?;
+        let patience = match end {
+            End::Immortal => LOST_PATIENCE,
+            End::Itself(..) | End::Killed => ALIVE_PATIENCE,
+        };
+        let (seen, clean) = self.seen(access, end, touches.endless)?;
         self.say(&format!("LH-CELL {access} seen {seen}"))?;
         self.say(&format!("LH-CELL {access} touches {}", touches.count))?;
         if let Some(last) = touches.last {
             self.say(&format!("LH-CELL {access} culprit {}", describe(&last)))?;
         }
-        let alive = watch(start(&["alive"], Stdio::null())?, ALIVE_PATIENCE)?;
+        let alive = watch(start(&["alive"], Stdio::null())?, patience)?;
         let well = matches!(alive, End::Itself(status, _) if status.success());
         self.say(&format!("LH-CELL {access} alive {}", if well { "yes" } else { "no" }))?;
         let clean = clean && well;
@@ -181,6 +189,7 @@ impl Matrix {
                 break status;
             }
         };
+        touches.endless = busy == LOOP_TIMES;
         let end = match status {
             Some(status) => End::Itself(status, printed(&mut child)?),
             None => kill(&mut child)?,
@@ -192,10 +201,11 @@ impl Matrix {
     }
 
     /// What the access came to, and whether its process is gone.
-    fn seen(&self, access: &str, end: End) -> Result<(String, bool)> {
+    fn seen(&self, access: &str, end: End, endless: bool) -> Result<(String, bool)> {
         Ok(match end {
             End::Itself(status, printed) => (printed_or(access, status, &printed)?, true),
-            End::Killed => (Seen::Stuck.to_string(), true),
+            End::Killed if endless => (Seen::Stuck.to_string(), true),
+            End::Killed => ("late".to_owned(), true),
             End::Immortal if self.is_looping()? => ("looping".to_owned(), false),
             End::Immortal => ("hanging".to_owned(), false),
         })
@@ -228,6 +238,7 @@ impl Matrix {
         Ok(Touches {
             count: batch.lost + records.len() as u64,
             last: records.last().copied(),
+            endless: false,
         })
     }
 
