@@ -20,7 +20,7 @@ const MEANING: usize = 180;
 /// What the colours mean.
 const COLOURS: [(&str, &str); 7] = [
     (TOLD, "the offender alone is told"),
-    (UNTOLD, "goes through, nobody is told"),
+    (UNTOLD, "goes on, nobody is told"),
     (WARNED, "the kernel warns"),
     (TASK, "a task is lost"),
     (MACHINE, "a CPU or the machine is lost"),

@@ -135,12 +135,13 @@ pub fn markdown(cells: &[Cell]) -> String {
     text
 }
 
-/// Puts cells in the order of kernels as they came, and of the plan's chains and accesses.
+/// Puts cells in the order of kernels by their versions, and of the plan's chains and accesses.
 pub fn sort(cells: &mut [Cell]) {
-    let kernels: Vec<String> = unique(cells, |cell| cell.kernel.as_str())
+    let mut kernels: Vec<String> = unique(cells, |cell| cell.kernel.as_str())
         .into_iter()
         .map(str::to_owned)
         .collect();
+    kernels.sort_by_key(|kernel| version(kernel));
     cells.sort_by_key(|cell| {
         (
             kernels.iter().position(|kernel| *kernel == cell.kernel),
@@ -148,6 +149,12 @@ pub fn sort(cells: &mut [Cell]) {
             ACCESSES.iter().position(|access| access.name == cell.access),
         )
     });
+}
+
+/// The numbers of a release, in their order: 6.12 comes behind 6.1.
+fn version(release: &str) -> Vec<u64> {
+    let numbers = release.split(|character: char| !character.is_ascii_digit());
+    numbers.filter_map(|number| number.parse().ok()).collect()
 }
 
 /// One kernel's table, for a terminal.
@@ -231,6 +238,18 @@ pub(super) mod tests {
             (&value[1]["outcome"], &value[1]["reason"]),
             (&json!("n/a"), &json!("no-aarch32"))
         );
+    }
+
+    #[test]
+    fn kernels_come_by_their_versions() {
+        let of = |kernel: &str| Cell {
+            kernel: kernel.into(),
+            ..cell("shipped", "user-read", Outcome::SigBus, true)
+        };
+        let mut cells = ["7.3.4+deb13-arm64", "6.12.117+deb12-arm64", "6.1.0-56-arm64"].map(of);
+        sort(&mut cells);
+        assert_eq!(version(&cells[0].kernel)[..2], [6, 1]);
+        assert_eq!(version(&cells[1].kernel)[..2], [6, 12]);
     }
 
     #[test]
