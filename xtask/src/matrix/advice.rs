@@ -198,7 +198,7 @@ impl Claim {
             );
         }
         let is_there = |access: &&str| made.iter().any(|cell| cell.access == *access);
-        Ok(!made.is_empty() && self.accesses.iter().all(|access| is_there(&access)))
+        Ok(!made.is_empty() && self.accesses.iter().all(is_there))
     }
 
     fn words(&self) -> String {

@@ -241,7 +241,7 @@ impl Lab {
             let join = |worker: std::thread::ScopedJoinHandle<'_, Result<()>>| {
                 worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             };
-            workers.into_iter().map(join).collect()
+            workers.into_iter().try_for_each(join)
         });
         done?;
         Ok(cells.into_inner().unwrap_or_else(PoisonError::into_inner))
