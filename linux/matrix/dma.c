@@ -45,12 +45,16 @@ static int lhm_copy(void __iomem *edu, u64 from, u64 to, u64 direction)
 				  LHM_PATIENCE_US);
 }
 
+/*
+ * Maps the whole page: less than what kmalloc aligns to is bounced for some
+ * devices (dma_kmalloc_needs_bounce), and then it is the CPU that copies.
+ */
 static int lhm_map_and_copy(struct pci_dev *device, void __iomem *edu,
 			    void *address, bool to_memory)
 {
 	enum dma_data_direction direction = to_memory ? DMA_FROM_DEVICE :
 							DMA_TO_DEVICE;
-	dma_addr_t mapped = dma_map_single(&device->dev, address, LHM_DMA_BYTES,
+	dma_addr_t mapped = dma_map_single(&device->dev, address, PAGE_SIZE,
 					   direction);
 	int error;
 
@@ -60,7 +64,7 @@ static int lhm_map_and_copy(struct pci_dev *device, void __iomem *edu,
 		error = lhm_copy(edu, EDU_BUFFER, mapped, EDU_TO_MEMORY);
 	else
 		error = lhm_copy(edu, mapped, EDU_BUFFER, 0);
-	dma_unmap_single(&device->dev, mapped, LHM_DMA_BYTES, direction);
+	dma_unmap_single(&device->dev, mapped, PAGE_SIZE, direction);
 	return error;
 }
 
@@ -90,7 +94,7 @@ disable:
 
 /**
  * lhm_dma - have a device access memory
- * @address: in the linear map
+ * @address: a page, in the linear map
  * @to_memory: whether it writes
  *
  * Return: 0 once the device says that it is done. It says nothing of whether
