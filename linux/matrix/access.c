@@ -45,6 +45,19 @@ static void lhm_memcpy(struct leasehold_matrix_touch *touch, const void *from)
 	touch->value = copy[0];
 }
 
+/* What atomic64_inc is on CPUs without FEAT_LSE. */
+static void lhm_exclusive(u64 *word)
+{
+	u64 value;
+	u32 failed;
+
+	asm volatile("1:	ldxr	%0, %2\n"
+		     "	add	%0, %0, #1\n"
+		     "	stxr	%w1, %0, %2\n"
+		     "	cbnz	%w1, 1b\n"
+		     : "=&r" (value), "=&r" (failed), "+Q" (*word));
+}
+
 static void lhm_kernel(struct leasehold_matrix_touch *touch)
 {
 	void *address = phys_to_virt(touch->physical);
@@ -70,6 +83,14 @@ static void lhm_kernel(struct leasehold_matrix_touch *touch)
 		break;
 	case LEASEHOLD_MATRIX_ATOMIC:
 		atomic64_inc(address);
+		break;
+	case LEASEHOLD_MATRIX_EXCLUSIVE:
+		lhm_exclusive(word);
+		break;
+	case LEASEHOLD_MATRIX_DMA_READ:
+	case LEASEHOLD_MATRIX_DMA_WRITE:
+		touch->result = lhm_dma(address, touch->access ==
+					LEASEHOLD_MATRIX_DMA_WRITE);
 		break;
 	default:
 		touch->result = -EINVAL;
@@ -99,9 +120,10 @@ static void lhm_in_interrupt(struct leasehold_matrix_touch *touch)
 int lhm_touch(struct leasehold_matrix_touch *touch)
 {
 	bool user = touch->access <= LEASEHOLD_MATRIX_PUT_USER;
+	bool sleeps = user || touch->access >= LEASEHOLD_MATRIX_DMA_READ;
 
-	if (touch->access > LEASEHOLD_MATRIX_ATOMIC ||
-	    (user && touch->context != LEASEHOLD_MATRIX_TASK))
+	if (touch->access > LEASEHOLD_MATRIX_DMA_WRITE ||
+	    (sleeps && touch->context != LEASEHOLD_MATRIX_TASK))
 		return -EINVAL;
 	switch (touch->context) {
 	case LEASEHOLD_MATRIX_TASK:

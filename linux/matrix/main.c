@@ -38,7 +38,22 @@ static struct miscdevice lhm_misc = {
 	.mode = 0600,
 };
 
-module_misc_device(lhm_misc);
+static int __init lhm_init(void)
+{
+	int error = misc_register(&lhm_misc);
+
+	if (!error)
+		lhm_handlers_init();
+	return error;
+}
+module_init(lhm_init);
+
+static void __exit lhm_exit(void)
+{
+	lhm_handlers_exit();
+	misc_deregister(&lhm_misc);
+}
+module_exit(lhm_exit);
 
 MODULE_DESCRIPTION("Has the kernel touch memory that is lent");
 MODULE_AUTHOR("The Leasehold authors");

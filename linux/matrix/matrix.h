@@ -6,6 +6,11 @@
 
 #include "uapi/leasehold_matrix.h"
 
+#include <linux/types.h>
+
+int lhm_dma(void *address, bool to_memory);
 int lhm_touch(struct leasehold_matrix_touch *touch);
+void lhm_handlers_init(void);
+void lhm_handlers_exit(void);
 
 #endif

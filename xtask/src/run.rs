@@ -13,6 +13,7 @@ use crate::{process, ui, workspace};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use hosts::Host;
+use leasehold_tests::scenarios::BARE_METAL_POLICY;
 use leasehold_tests::{Board, End, Gic, Level, MIB, Machine, Outcome, Run};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -63,8 +64,10 @@ pub struct Args {
     /// Each class of access has a chain of links; where a touch comes back, the next link answers. `!` behind the last
     /// link says that it may be tried for ever. Quote it, for a shell ends its command at `;`.
     /// Classes: el0, el1-user, el1-kernel, walk, fetch, cache. Links: external-abort, alignment-abort,
-    /// translation-abort, tag-check-abort, granule-abort, abort(CODE), tagged-abort, halt. Policies: default, gunyah,
-    /// pkvm. For instance --fault 'el0=external-abort;el1-kernel=alignment-abort,halt'.
+    /// translation-abort, tag-check-abort, granule-abort, abort(CODE), tagged-abort, new-syndrome, sdei, decoy, force-reclaim,
+    /// unmapped, halt. Policies: default,
+    /// bring-up, gunyah, pkvm. For instance --fault 'el0=external-abort;el1-kernel=alignment-abort,halt'. The board's
+    /// own is the default, for the bare-metal host bring-up.
     #[arg(long, value_name = "SPEC")]
     pub fault: Option<String>,
     /// The least level that EL2 logs: trace, debug, info, warn or error. [default: info]
@@ -151,7 +154,7 @@ pub fn run(args: Args) -> Result<()> {
 impl Args {
     fn build_host(&self, toolchain: &toolchain::Toolchain) -> Result<Host> {
         match self.host {
-            HostKind::Demo => hosts::demo(toolchain, self.initrd.as_deref(), self.fault.as_deref()),
+            HostKind::Demo => hosts::demo(toolchain, self.initrd.as_deref(), self.policy()),
             HostKind::Linux => {
                 let kernel = self.find_kernel()?;
                 match &self.initrd {
@@ -179,6 +182,15 @@ impl Args {
         }
     }
 
+    /// What is to be EL2's policy, where it is not the board's: a bare-metal host has to see an abort of each access.
+    fn policy(&self) -> Option<&str> {
+        let hosts_own = match self.host {
+            HostKind::Demo => Some(BARE_METAL_POLICY),
+            HostKind::Linux => None,
+        };
+        self.fault.as_deref().or(hosts_own)
+    }
+
     fn machine(&self, board: Board, host: &Host) -> Machine {
         let gic = if self.gic == 2 { Gic::V2 } else { Gic::V3 };
         let bootargs = [host.bootargs.as_str(), self.append.as_str()].map(str::trim).join(" ");
@@ -198,7 +210,7 @@ impl Args {
         if let Some(initrd) = &host.initrd {
             machine = machine.initrd(initrd);
         }
-        if let Some(spec) = &self.fault {
+        if let Some(spec) = self.policy() {
             machine = machine.el2_arg(format!("leasehold.fault={spec}"));
         }
         if let Some(level) = self.log {

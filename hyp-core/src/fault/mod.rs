@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_kernel_access_gets_a_fix_up_and_then_the_end() {
-        let mut faults = Faults::new(Policy::DEFAULT, RULES, 1_000_000);
+        let mut faults = Faults::new(Policy::BRING_UP, RULES, 1_000_000);
         let Delivery::Exception(e) = answer(&mut faults, EL1H, 10) else {
             panic!("the first link is an abort")
         };

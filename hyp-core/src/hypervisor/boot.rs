@@ -351,9 +351,10 @@ fn kernel_entry(map: &mut MemoryMap, module: PhysRange) -> Result<PhysAddr, Boot
     Ok(module.start())
 }
 
-/// The value of `name` (with its equals sign) among `arguments`.
+/// The value of `name` (with its equals sign) among `arguments`: the last one, as Linux has it.
 fn argument<'a>(arguments: &'a str, name: &str) -> Option<&'a str> {
     arguments
         .split_ascii_whitespace()
+        .rev()
         .find_map(|word| word.strip_prefix(name))
 }

@@ -24,6 +24,12 @@ pub enum KernelAccess {
     Memcpy = 6,
     /// `atomic64_inc`.
     Atomic = 7,
+    /// An increment by LDXR and STXR.
+    Exclusive = 8,
+    /// QEMU's `edu` device reads it.
+    DmaRead = 9,
+    /// QEMU's `edu` device writes it.
+    DmaWrite = 10,
 }
 
 /// Where the kernel is to do it.

@@ -19,9 +19,12 @@ enum leasehold_matrix_access {
 	LEASEHOLD_MATRIX_WRITE = 5,	/* a store of a word */
 	LEASEHOLD_MATRIX_MEMCPY = 6,	/* memcpy of 64 bytes out of it */
 	LEASEHOLD_MATRIX_ATOMIC = 7,	/* atomic64_inc */
+	LEASEHOLD_MATRIX_EXCLUSIVE = 8,	/* an increment by LDXR and STXR */
+	LEASEHOLD_MATRIX_DMA_READ = 9,	/* QEMU's edu device reads it */
+	LEASEHOLD_MATRIX_DMA_WRITE = 10, /* QEMU's edu device writes it */
 };
 
-/* Where to do it. The first two accesses are for a task only. */
+/* Where to do it. The first two and the last two accesses are for a task only. */
 enum leasehold_matrix_context {
 	LEASEHOLD_MATRIX_TASK = 0,		/* a task that can be preempted */
 	LEASEHOLD_MATRIX_NO_PREEMPTION = 1,	/* a task, preemption off */

@@ -85,7 +85,7 @@ const TRANSLATION: u64 = 0x07;
 const ALIGNMENT: u64 = 0x21;
 
 impl Expected {
-    /// The policy of QEMU's board, and what the command line says otherwise:
+    /// The policy `bring-up`, which refuses every access, and what the command line says otherwise:
     /// `expect=el0:0x10,kernel:tagged`, or `expect=0x10` for all of them.
     pub fn of(line: &str) -> Expected {
         let mut answers = [Answer::Code(ALIGNMENT); 6];
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_board_s_policy_is_the_default() {
+    fn bring_up_is_the_default() {
         let expected = Expected::of("scenario=fault-classes");
         assert_eq!(expected.code(Class::El0), 0x10);
         assert_eq!(expected.code(Class::Walk), 0x21);

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 /// How long a host may take to come to its first access.
 const BOOT_LIMIT: Duration = Duration::from_secs(90);
-/// How long it may take from one word of an access to the next: `leasectl matrix` waits no longer than half of it.
-const SILENCE_LIMIT: Duration = Duration::from_secs(12);
+/// How long it may take from one word of an access to the next: `leasectl matrix` waits 11 s at most.
+const SILENCE_LIMIT: Duration = Duration::from_secs(16);
 /// How long EL2's log is listened to, and QEMU given to end, after the last word.
 const AFTERMATH: Duration = Duration::from_secs(3);
 

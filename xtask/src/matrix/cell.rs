@@ -166,14 +166,19 @@ impl Observed {
         self.el2.iter().filter_map(unsaid).sum()
     }
 
-    /// Judges.
-    pub fn judge(&self, access: &str) -> Verdict {
-        let alive = self.value(access, "alive") == Some("yes");
-        let (outcome, why) = self.outcome(access, alive);
+    /// Judges. Where the kernel has unmapped what it lends (`unmapped`), its own accesses do not come as far as EL2.
+    pub fn judge(&self, access: &str, unmapped: bool) -> Verdict {
+        let (outcome, why) = self.outcome(access, unmapped);
+        let skipped = matches!(outcome, Outcome::NotApplicable(_));
+        let alive = skipped || self.is_alive(access);
         Verdict { outcome, alive, why }
     }
 
-    fn outcome(&self, access: &str, alive: bool) -> (Outcome, String) {
+    fn is_alive(&self, access: &str) -> bool {
+        self.value(access, "alive") == Some("yes")
+    }
+
+    fn outcome(&self, access: &str, unmapped: bool) -> (Outcome, String) {
         if let Some(line) = self.console(&["Kernel panic - not syncing"]) {
             return (Outcome::Panic, line.to_owned());
         }
@@ -181,15 +186,33 @@ impl Observed {
             let by_policy = line.contains("halted by the fault policy");
             return (if by_policy { Outcome::Hang } else { Outcome::Unknown }, line.clone());
         }
-        let oops = self.console(&["Internal error:"]);
-        match (oops, self.value(access, "seen")) {
-            (Some(line), Some(_)) if alive => (Outcome::Oops, line.to_owned()),
-            (_, Some("looping" | "stuck")) => (Outcome::Loop, self.counted()),
-            (_, Some("hanging")) => (Outcome::Hang, self.counted()),
-            (Some(line), Some(_)) => (Outcome::Hang, format!("not alive after: {line}")),
-            (None, Some(seen)) => self.seen(access, seen),
-            (_, None) => self.unseen(),
+        let Some(seen) = self.value(access, "seen") else {
+            return self.unseen();
+        };
+        let (kind, detail) = seen.split_once(' ').unwrap_or((seen, ""));
+        if let ("skipped", Some(reason)) = (kind, plan::reason(detail)) {
+            return (Outcome::NotApplicable(reason), seen.to_owned());
         }
+        match (self.was_touched(access), unmapped, kind) {
+            (false, true, "done") => return (Outcome::NotApplicable("not-mapped"), seen.to_owned()),
+            (false, false, _) => return (Outcome::Unknown, format!("{seen}, but EL2 has not seen the access")),
+            _ => {}
+        }
+        match (self.console(&["Internal error:"]), seen) {
+            (Some(line), _) if self.is_alive(access) => (Outcome::Oops, line.to_owned()),
+            (_, "looping" | "stuck") => (Outcome::Loop, self.counted()),
+            (_, "hanging") => (Outcome::Hang, self.counted()),
+            (Some(line), _) => (Outcome::Hang, format!("not alive after: {line}")),
+            (None, _) => self.told(seen, self.was_served(access)),
+        }
+    }
+
+    /// Whether EL2 has recorded a touch.
+    fn was_touched(&self, access: &str) -> bool {
+        let count = self
+            .value(access, "touches")
+            .and_then(|count| count.parse::<u64>().ok());
+        count.is_some_and(|count| count > 0)
     }
 
     /// The machine fell silent, or ended, before the access came to anything.
@@ -205,26 +228,22 @@ impl Observed {
         format!("EL2 tells of {} refusals", self.refusals())
     }
 
-    /// What the one who made the access has seen, where the kernel has not fallen over it.
-    fn seen(&self, access: &str, seen: &str) -> (Outcome, String) {
+    /// Whether EL2 says that it has let the access go on: it gave zeroes then, as a fix-up does.
+    fn was_served(&self, access: &str) -> bool {
+        let culprit = self.value(access, "culprit");
+        culprit.is_some_and(|line| line.contains("MECHANISM_DECOY") || line.contains("MECHANISM_FORCE_RECLAIM"))
+    }
+
+    /// What the one who made the access was told, where the kernel has not fallen over it.
+    fn told(&self, seen: &str, served: bool) -> (Outcome, String) {
         let mut words = seen.split(' ');
-        let (kind, detail) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
-        if let ("skipped", Some(reason)) = (kind, plan::reason(detail)) {
-            return (Outcome::NotApplicable(reason), seen.to_owned());
-        }
-        let touches = self
-            .value(access, "touches")
-            .and_then(|count| count.parse::<u64>().ok());
-        if touches.is_none_or(|touches| touches == 0) {
-            return (Outcome::Unknown, format!("{seen}, but EL2 has not seen the access"));
-        }
-        let outcome = match (kind, detail) {
+        let outcome = match (words.next().unwrap_or(""), words.next().unwrap_or("")) {
             ("signal" | "killed", "SIGBUS") => Outcome::SigBus,
             ("signal" | "killed", "SIGSEGV") => Outcome::SigSegv,
             ("killed", "SIGKILL") => Outcome::SigKill,
             ("error", "EFAULT" | "EIO") => Outcome::EFault,
-            ("right", _) => Outcome::FixUp,
-            ("done", _) => match self.console(&["WARNING:", "BUG:"]) {
+            ("right", _) if !served => Outcome::FixUp,
+            ("right" | "done", _) => match self.console(&["WARNING:", "BUG:"]) {
                 Some(line) => return (Outcome::Warning, line.to_owned()),
                 None => Outcome::NoEffect,
             },

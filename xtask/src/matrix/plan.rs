@@ -9,6 +9,30 @@ pub struct Chain {
     pub fault: &'static str,
     /// What the host's command line has beside.
     pub bootargs: &'static str,
+    /// What the host has to have, as `leasectl matrix --needs` takes it.
+    pub needs: Option<Need>,
+}
+
+/// What a module of ours has to find in a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Lent memory can be taken out of the kernel's map.
+    Unmap,
+    /// The kernel's answer to an External abort can be hooked.
+    Handler,
+    /// The kernel has an answer to what pKVM reflects.
+    Pkvm,
+}
+
+impl Need {
+    /// As `leasectl matrix --needs` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Need::Unmap => "unmap",
+            Need::Handler => "handler",
+            Need::Pkvm => "pkvm",
+        }
+    }
 }
 
 const fn chain(name: &'static str, fault: &'static str) -> Chain {
@@ -16,38 +40,49 @@ const fn chain(name: &'static str, fault: &'static str) -> Chain {
         name,
         fault,
         bootargs: "",
+        needs: None,
     }
 }
 
-const fn with(chain: Chain, name: &'static str, bootargs: &'static str) -> Chain {
+const fn with(name: &'static str, fault: &'static str, bootargs: &'static str, needs: Option<Need>) -> Chain {
     Chain {
         name,
+        fault,
         bootargs,
-        ..chain
+        needs,
     }
 }
 
-/// A chain of its own for each class of access: a process is told by SIGBUS; the kernel runs a fix-up where it has one, and
-/// where it comes back to the access, goes on.
-const PER_CLASS: Chain = chain(
-    "per-class",
-    "all=alignment-abort,decoy;el0=external-abort;el1-kernel=translation-abort,decoy,force-reclaim;fetch=force-reclaim",
-);
-
-/// The chains, in the table's order: mechanisms alone, then policies.
-pub const CHAINS: [Chain; 12] = [
+/// The chains, in the table's order: each mechanism alone, the shipped policy, and mechanisms with a host that knows them.
+/// The mark says that an endless loop, or a link that never answers, is meant.
+pub const CHAINS: [Chain; 17] = [
     chain("external-abort", "all=external-abort!"),
     chain("alignment-abort", "all=alignment-abort!"),
     chain("translation-abort", "all=translation-abort!"),
     chain("tag-check-abort", "all=tag-check-abort!"),
     chain("granule-abort", "all=granule-abort!"),
     chain("tagged-abort", "all=tagged-abort!"),
-    chain("decoy", "all=decoy"),
-    chain("force-reclaim", "all=force-reclaim"),
-    chain("default", "default"),
-    PER_CLASS,
-    with(PER_CLASS, "per-class+panic_on_warn", "panic_on_warn=1"),
-    with(PER_CLASS, "per-class+panic_on_oops", "oops=panic"),
+    chain("new-syndrome", "all=new-syndrome!"),
+    chain("sdei", "all=sdei!"),
+    chain("decoy", "all=decoy!"),
+    chain("force-reclaim", "all=force-reclaim!"),
+    with("unmapped", "all=unmapped!", "driver=unmap=1", Some(Need::Unmap)),
+    chain("halt", "all=halt!"),
+    chain("shipped", "default"),
+    with("shipped+panic_on_warn", "default", "panic_on_warn=1", None),
+    with("shipped+panic_on_oops", "default", "oops=panic", None),
+    with(
+        "external-abort+handler",
+        "all=external-abort!",
+        "matrix=handler=1",
+        Some(Need::Handler),
+    ),
+    with(
+        "tagged-abort+pkvm",
+        "all=tagged-abort!",
+        "matrix=pkvm=1",
+        Some(Need::Pkvm),
+    ),
 ];
 
 /// A kind of access.
@@ -70,7 +105,7 @@ const fn access(name: &'static str, what: &'static str) -> Access {
 }
 
 /// The accesses, in the order in which they are made: those that a kernel is most likely to survive come first.
-pub const ACCESSES: [Access; 29] = [
+pub const ACCESSES: [Access; 30] = [
     access("user-read", "a process loads"),
     access("user-write", "a process stores"),
     access("user-exec", "a process executes"),
@@ -94,6 +129,7 @@ pub const ACCESSES: [Access; 29] = [
     access("kernel-write", "the kernel stores"),
     access("kernel-memcpy", "the kernel's `memcpy`"),
     access("kernel-atomic", "the kernel's `atomic64_inc`"),
+    access("kernel-exclusive", "the kernel's `LDXR` and `STXR`"),
     access("kernel-read-nopreempt", "the kernel loads, preemption off"),
     access("kernel-write-nopreempt", "the kernel stores, preemption off"),
     access("kernel-zeropad-irq", "`load_unaligned_zeropad`, in an interrupt"),
@@ -107,12 +143,28 @@ pub const ACCESSES: [Access; 29] = [
 ];
 
 /// Why an access cannot be made: the name, and what it means.
-pub const REASONS: [(&str, &str); 2] = [
+pub const REASONS: [(&str, &str); 6] = [
     (
         "tcg-cache-maintenance",
         "QEMU's TCG does nothing for cache maintenance by address, and checks no stage 2 for it",
     ),
     ("no-aarch32", "neither kernel nor CPU runs 32-bit processes"),
+    (
+        "not-mapped",
+        "the kernel has taken the memory out of its own map: the access does not come as far as stage 2",
+    ),
+    (
+        "fixed-kernel-map",
+        "the kernel does not let a module take memory out of its map",
+    ),
+    (
+        "no-handler-hook",
+        "the module finds no place for a handler of its own in the kernel",
+    ),
+    (
+        "no-pkvm-handler",
+        "the kernel knows nothing of pKVM's reflected faults (`pkvm_force_reclaim_guest_page` is not there)",
+    ),
 ];
 
 /// A reason that the list has.

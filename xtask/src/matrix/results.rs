@@ -1,7 +1,7 @@
 //! The filled matrix: for machines, and for people.
 
 use super::cell::Outcome;
-use super::plan::{self, ACCESSES, REASONS};
+use super::plan::{self, ACCESSES, CHAINS, REASONS};
 use anyhow::{Context, Result};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
@@ -60,6 +60,13 @@ pub fn json(cells: &[Cell]) -> Value {
     cells.iter().map(object).collect()
 }
 
+/// The text of it, one cell a line.
+pub fn json_text(cells: &[Cell]) -> String {
+    let cells = json(cells);
+    let lines: Vec<String> = cells.as_array().into_iter().flatten().map(Value::to_string).collect();
+    format!("[\n{}\n]\n", lines.join(",\n"))
+}
+
 /// Reads what [`json`] has made. Cells of chains or accesses that are no more are left out.
 ///
 /// # Errors
@@ -108,6 +115,18 @@ pub fn markdown(cells: &[Cell]) -> String {
         }
         text.push('\n');
     }
+    text += "| chain | `--fault` | the host's command line has also |\n|---|---|---|\n";
+    for chain in CHAINS
+        .iter()
+        .filter(|chain| cells.iter().any(|cell| cell.chain == chain.name))
+    {
+        let bootargs = match chain.bootargs {
+            "" => String::new(),
+            bootargs => format!("`{bootargs}`"),
+        };
+        let _ = writeln!(text, "| {} | `{}` | {bootargs} |", chain.name, chain.fault);
+    }
+    text.push('\n');
     for (name, meaning) in REASONS {
         if cells.iter().any(|cell| cell.outcome == Outcome::NotApplicable(name)) {
             let _ = writeln!(text, "`n/a` ({name}): {meaning}.");
@@ -116,12 +135,13 @@ pub fn markdown(cells: &[Cell]) -> String {
     text
 }
 
-/// Puts cells in the order of kernels as they came, and of the plan's chains and accesses.
+/// Puts cells in the order of kernels by their versions, and of the plan's chains and accesses.
 pub fn sort(cells: &mut [Cell]) {
-    let kernels: Vec<String> = unique(cells, |cell| cell.kernel.as_str())
+    let mut kernels: Vec<String> = unique(cells, |cell| cell.kernel.as_str())
         .into_iter()
         .map(str::to_owned)
         .collect();
+    kernels.sort_by_key(|kernel| version(kernel));
     cells.sort_by_key(|cell| {
         (
             kernels.iter().position(|kernel| *kernel == cell.kernel),
@@ -129,6 +149,12 @@ pub fn sort(cells: &mut [Cell]) {
             ACCESSES.iter().position(|access| access.name == cell.access),
         )
     });
+}
+
+/// The numbers of a release, in their order: 6.12 comes behind 6.1.
+fn version(release: &str) -> Vec<u64> {
+    let numbers = release.split(|character: char| !character.is_ascii_digit());
+    numbers.filter_map(|number| number.parse().ok()).collect()
 }
 
 /// One kernel's table, for a terminal.
@@ -198,15 +224,15 @@ pub(super) mod tests {
     #[test]
     fn json_has_the_fields_that_were_promised() {
         let skipped = cell(
-            "default",
+            "shipped",
             "cache-maintenance",
             Outcome::NotApplicable("no-aarch32"),
             true,
         );
-        let value = json(&[cell("default", "user-read", Outcome::SigBus, true), skipped]);
+        let value = json(&[cell("shipped", "user-read", Outcome::SigBus, true), skipped]);
         assert_eq!(
             value[0],
-            json!({"kernel": "6.12", "chain": "default", "access": "user-read", "outcome": "sigbus", "alive": true})
+            json!({"kernel": "6.12", "chain": "shipped", "access": "user-read", "outcome": "sigbus", "alive": true})
         );
         assert_eq!(
             (&value[1]["outcome"], &value[1]["reason"]),
@@ -215,17 +241,29 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn kernels_come_by_their_versions() {
+        let of = |kernel: &str| Cell {
+            kernel: kernel.into(),
+            ..cell("shipped", "user-read", Outcome::SigBus, true)
+        };
+        let mut cells = ["7.3.4+deb13-arm64", "6.12.117+deb12-arm64", "6.1.0-56-arm64"].map(of);
+        sort(&mut cells);
+        assert_eq!(version(&cells[0].kernel)[..2], [6, 1]);
+        assert_eq!(version(&cells[1].kernel)[..2], [6, 12]);
+    }
+
+    #[test]
     fn json_is_read_back() {
         let cells = [
-            cell("default", "user-read", Outcome::SigBus, true),
+            cell("shipped", "user-read", Outcome::SigBus, true),
             cell(
-                "default",
+                "shipped",
                 "cache-maintenance",
                 Outcome::NotApplicable("no-aarch32"),
                 true,
             ),
         ];
-        let read = from_json(&json(&cells).to_string()).unwrap();
+        let read = from_json(&json_text(&cells)).unwrap();
         assert_eq!(json(&read), json(&cells));
         assert!(from_json(r#"[{"kernel": "6.12"}]"#).is_err());
         let old = json(&cells).to_string().replace("user-read", "no-longer");
@@ -237,11 +275,11 @@ pub(super) mod tests {
         let cells = [
             cell("external-abort", "user-read", Outcome::SigBus, true),
             cell("external-abort", "kernel-read", Outcome::Loop, false),
-            cell("default", "kernel-read", Outcome::Hang, false),
+            cell("shipped", "kernel-read", Outcome::Hang, false),
         ];
         let text = markdown(&cells);
         assert!(
-            text.contains("| access | external-abort | default |\n|---|---|---|\n"),
+            text.contains("| access | external-abort | shipped |\n|---|---|---|\n"),
             "{text}"
         );
         assert!(text.contains("| a process loads | sigbus |  |\n"), "{text}");

@@ -72,8 +72,11 @@ mod tests {
 
     #[test]
     fn a_bare_host_sees_the_first_link_of_each_class() {
-        let board = "el0:0x10,user:0x21,kernel:0x21,walk:0x21,fetch:0x21,cache:0x21";
-        assert_eq!(codes("default").as_deref(), Some(board));
+        let bring_up = "el0:0x10,user:0x21,kernel:0x21,walk:0x21,fetch:0x21,cache:0x21";
+        assert_eq!(codes("bring-up").as_deref(), Some(bring_up));
+        // A fetch that takes the page back is no abort.
+        let shipped = "el0:0x10,user:0x21,kernel:0x11,walk:0x11,cache:0x11";
+        assert_eq!(codes("default").as_deref(), Some(shipped));
         let all = codes("all=external-abort;el1-kernel=abort(17),halt").unwrap();
         assert_eq!(all, "el0:0x10,user:0x10,kernel:0x11,walk:0x10,fetch:0x10,cache:0x10");
         let all = codes("gunyah").unwrap();

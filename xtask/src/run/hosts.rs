@@ -25,7 +25,7 @@ pub(crate) struct Host {
     pub steps: &'static [&'static str],
 }
 
-/// What the demo's initramfs does. The kernel hands `leasectl=` and `driver=` of its command line on in the environment.
+/// What the demo's initramfs does. The kernel hands `leasectl=`, `driver=` and `matrix=` of its command line on in the environment.
 const INIT: &str = r#"#!/bin/sh
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -33,7 +33,7 @@ mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 uname -r
 insmod /leasehold.ko $driver
-case "$leasectl" in matrix*) insmod /leasehold_matrix.ko; esac
+case "$leasectl" in matrix*) insmod /leasehold_matrix.ko $matrix; esac
 leasectl $(echo "${leasectl:-demo}" | tr ',' ' ')
 poweroff -f
 "#;

@@ -146,6 +146,7 @@ mod tests {
     #[test]
     fn names_are_policies() {
         assert_eq!(parse("default"), Ok(Policy::DEFAULT));
+        assert_eq!(parse("bring-up"), Ok(Policy::BRING_UP));
         assert_eq!(parse("gunyah"), Ok(Policy::GUNYAH));
         assert_eq!(parse("pkvm"), Ok(Policy::PKVM));
         assert_eq!(parse("xen"), Err(PolicyError::UnknownPolicy("xen")));

@@ -179,7 +179,10 @@ impl Context<'_> {
             .leasehold(build)?
             .kernel(self.guest("testhost")?)
             .initrd(self.guest("testguest")?);
-        Ok(machine.bootargs(format!("scenario={scenario}")).smp(4).edu())
+        Ok(bare_metal(machine)
+            .bootargs(format!("scenario={scenario}"))
+            .smp(4)
+            .edu())
     }
 
     /// A build of Leasehold, the bare-metal host that does the main job, and its guest.
@@ -188,7 +191,7 @@ impl Context<'_> {
     /// When something was not built.
     pub fn demo_on(&self, build: &str) -> Result<Machine, Missing> {
         let machine = self.leasehold(build)?.kernel(self.guest("demo")?);
-        Ok(machine.initrd(self.guest("guest")?).smp(4).edu())
+        Ok(bare_metal(machine).initrd(self.guest("guest")?).smp(4).edu())
     }
 
     /// Leasehold as released, and a Linux host that runs `leasectl` with these words, and switches off.
@@ -200,6 +203,14 @@ impl Context<'_> {
         let machine = self.leasehold("release")?.kernel(host.kernel).initrd(host.initrd);
         Ok(machine.bootargs(linux_bootargs(leasectl)).smp(4).edu())
     }
+}
+
+/// The policy for bare-metal hosts, which have to see an abort of each access: the board's is for Linux.
+pub const BARE_METAL_POLICY: &str = "bring-up";
+
+/// The machine with the policy for a bare-metal host. A later `leasehold.fault=` counts in its place.
+fn bare_metal(machine: Machine) -> Machine {
+    machine.el2_arg(format!("leasehold.fault={BARE_METAL_POLICY}"))
 }
 
 /// The command line of every Linux host: its console, and an end of QEMU when it panics.

@@ -38,8 +38,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 }
 
 fn demo(context: &Context<'_>) -> Result<Machine, super::Missing> {
-    let machine = context.leasehold("release")?.kernel(context.guest("demo")?);
-    Ok(machine.initrd(context.guest("guest")?).smp(4).edu())
+    context.demo_on("release")
 }
 
 /// EL2's lines go down to this level and no further, and each has a time and a place. Lines from before EL2 has read its

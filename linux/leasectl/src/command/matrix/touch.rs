@@ -5,7 +5,6 @@ use super::alive::pin;
 use super::lent::{Lent, OWN};
 use super::seen::Seen;
 use super::{kcore, program32, system_call};
-use crate::edu::Edu;
 use crate::matrix_device::{KernelAccess, KernelContext, MatrixDevice, Touch};
 use crate::memory::PAGE;
 use crate::touch::{Access, Outcome, touch};
@@ -20,8 +19,6 @@ use std::ptr::NonNull;
 
 /// The CPU that touches. Another one watches: a kernel that is caught in a loop may let nothing else run there.
 const CPU: usize = 1;
-/// How much a device copies. QEMU's SMMU reports an event for every four bytes.
-const DMA_LENGTH: usize = 16;
 /// What is written: neither zero nor what memory that stays has in it.
 const WRITTEN: u64 = 0xd7d6_d5d4_d3d2_d1d0;
 /// How many bytes of the page that stays `load_unaligned_zeropad` reads; the others of its eight are lent.
@@ -56,7 +53,7 @@ const CALLS: [(&str, Make); 4] = [
 ];
 
 /// Accesses of the test module.
-const KERNEL: [(&str, KernelAccess, KernelContext); 13] = [
+const KERNEL: [(&str, KernelAccess, KernelContext); 16] = [
     ("get-user", KernelAccess::GetUser, KernelContext::Task),
     ("put-user", KernelAccess::PutUser, KernelContext::Task),
     ("kernel-nofault", KernelAccess::NoFault, KernelContext::Task),
@@ -74,17 +71,18 @@ const KERNEL: [(&str, KernelAccess, KernelContext); 13] = [
     ("kernel-write-irq", KernelAccess::Write, KernelContext::Interrupt),
     ("kernel-memcpy", KernelAccess::Memcpy, KernelContext::Task),
     ("kernel-atomic", KernelAccess::Atomic, KernelContext::Task),
+    ("kernel-exclusive", KernelAccess::Exclusive, KernelContext::Task),
+    ("dma-read", KernelAccess::DmaRead, KernelContext::Task),
+    ("dma-write", KernelAccess::DmaWrite, KernelContext::Task),
 ];
 
-/// Accesses of another process, or of a device.
-const OTHERS: [(&str, Make); 7] = [
+/// Accesses on behalf of another process, or of none.
+const OTHERS: [(&str, Make); 5] = [
     ("ptrace", |lent| peer("ptrace", lent)),
     ("process-vm-readv", |lent| peer("process-vm-readv", lent)),
     ("proc-mem", |lent| peer("proc-mem", lent)),
     ("proc-kcore", |lent| kcore::read(lent.physical)),
     ("core-dump", core_dump),
-    ("dma-read", |lent| dma(lent, Edu::fetch)),
-    ("dma-write", |lent| dma(lent, Edu::store)),
 ];
 
 /// Runs the command.
@@ -169,9 +167,4 @@ fn core_dump(lent: &Lent) -> Result<Seen> {
     let offset = lent.address - lent.memory().address();
     lent.memory().advise(offset, PAGE, MmapAdvise::MADV_DODUMP)?;
     std::process::abort()
-}
-
-fn dma(lent: &Lent, copy: fn(&Edu, u64, usize) -> Result<()>) -> Result<Seen> {
-    copy(&Edu::open()?, lent.physical, DMA_LENGTH)?;
-    Ok(Seen::Done)
 }
