@@ -14,6 +14,7 @@ mod matrix;
 mod options;
 mod policies;
 mod sabotage;
+mod sdei;
 mod served;
 
 pub use host::DEMO as HOST_DEMO;
@@ -93,6 +94,7 @@ pub fn all() -> Vec<Scenario> {
         linux::scenarios(),
         policies::scenarios(),
         served::scenarios(),
+        sdei::scenarios(),
         matrix::scenarios(),
     ]
     .into_iter()

@@ -8,6 +8,7 @@ mod deputy;
 mod fault_classes;
 mod given;
 mod parties;
+mod sdei;
 mod selftest;
 mod served;
 mod smp;
@@ -24,7 +25,7 @@ entry!(main);
 type Run = fn(&mut Host);
 
 /// Each scenario's name. All but `selftest` need Leasehold below.
-const ALL: [(&str, Run); 16] = [
+const ALL: [(&str, Run); 17] = [
     ("selftest", selftest::run),
     ("warm-tlb", warm_tlb::run),
     ("bad-lend", bad_lend::run),
@@ -39,6 +40,7 @@ const ALL: [(&str, Run); 16] = [
     ("served", served::decoy),
     ("taken", served::taken),
     ("given", given::run),
+    ("sdei", sdei::run),
     ("tenants", tenants::run),
     ("unmapped", unmapped::run),
 ];
