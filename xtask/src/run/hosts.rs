@@ -26,7 +26,7 @@ pub(crate) struct Host {
 }
 
 /// What the demo's initramfs does. The kernel hands `leasectl=`, `driver=` and `unload=` of its command line on in the
-/// environment.
+/// environment. With the last, what the kernel has logged stands behind what `leasectl` says, and not in between.
 const INIT: &str = r#"#!/bin/sh
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -36,7 +36,7 @@ uname -r
 insmod /leasehold.ko $driver
 case "$leasectl" in matrix*) insmod /leasehold_matrix.ko; esac
 leasectl $(echo "${leasectl:-demo}" | tr ',' ' ')
-[ -z "$unload" ] || rmmod leasehold
+[ -z "$unload" ] || { rmmod leasehold; dmesg; }
 poweroff -f
 "#;
 

@@ -74,7 +74,7 @@ fn quiet(outcome: &Outcome) -> Result<(), String> {
 
 /// A process gets its signal from the driver: the chain's next link has another one.
 fn process(context: &Context<'_>, version: &str) -> Verdict {
-    let bootargs = format!("{LINUX_BOOTARGS} loglevel=7 unload=1 leasectl=demo,--expect,external-abort");
+    let bootargs = format!("{LINUX_BOOTARGS} unload=1 leasectl=demo,--expect,sdei");
     let machine = context.linux(version, &[])?.bootargs(bootargs);
     let outcome = steps(&machine.el2_arg("leasehold.fault=el0=sdei,alignment-abort"), &DEMO)?;
     for text in [PROBED, TOLD, UNTOLD, " touched 0x", "MECHANISM_SDEI"] {
@@ -114,7 +114,7 @@ fn kernel(context: &Context<'_>) -> Verdict {
 
 /// Without a handler the chain's next link answers.
 fn off(context: &Context<'_>) -> Verdict {
-    let bootargs = format!("{LINUX_BOOTARGS} loglevel=7 driver=sdei=0 leasectl=demo,--expect,alignment-abort");
+    let bootargs = format!("{LINUX_BOOTARGS} unload=1 driver=sdei=0 leasectl=demo,--expect,alignment-abort");
     let machine = context.linux(VERSION, &[])?.bootargs(bootargs);
     let outcome = steps(&machine.el2_arg("leasehold.fault=el0=sdei,alignment-abort"), &DEMO)?;
     said(&outcome, PROBED)?;

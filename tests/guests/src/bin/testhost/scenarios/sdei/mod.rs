@@ -1,16 +1,17 @@
 //! SDEI (Arm DEN0054): its calls, and accesses to lent memory that are told as events. Every chain is
 //! `sdei,external-abort`: when a handler completes, the access is made again, and the abort comes.
 
-use core::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use leasehold_abi::{psci as standard, sdei as numbers, vendor};
+mod calls;
+mod cpus;
+
+use leasehold_abi::{sdei as numbers, vendor};
 use leasehold_guests::arch::el0::{Program, Stub};
 use leasehold_guests::arch::one::{Instruction, Registers};
 use leasehold_guests::arch::probe::{self, Fault, Width};
 use leasehold_guests::arch::sdei::{self, Deed, End, FAULT, SOFTWARE, Visit, ask};
-use leasehold_guests::arch::{call, cpu, smp};
 use leasehold_guests::host::Host;
 use leasehold_guests::pages::Block;
-use leasehold_guests::{ffa, pattern, psci, vm};
+use leasehold_guests::{ffa, pattern, vm};
 
 /// The status code of the chain's second link.
 const EXTERNAL: u64 = 0x10;
@@ -38,7 +39,7 @@ impl Lent {
 }
 
 pub fn run(host: &mut Host) {
-    calls(host);
+    calls::same(host);
     let created = vm::create();
     let Some(id) = host.report.value("create", created) else {
         return;
@@ -70,122 +71,15 @@ pub fn run(host: &mut Host) {
         host.report.same("reset", reset, numbers::SUCCESS);
         not_told(host, "after a reset", lent.next());
     }
-    garbage(host);
+    calls::garbage(host);
     host.start_cpus();
-    several(host, &lent);
-    signals(host);
-    switched_on(host);
+    cpus::several(host, &lent);
+    cpus::signals(host);
+    cpus::switched_on(host);
     let reclaimed = ffa::reclaim(handle);
     host.report.value("reclaim", reclaimed);
     let destroyed = vm::destroy(id);
     host.report.value("destroy", destroyed);
-}
-
-/// What calls answer of which nothing depends on a state.
-fn calls(host: &mut Host) {
-    host.report
-        .same("version", ask(numbers::VERSION, &[]), numbers::VERSION_1_1);
-    host.report.same("event", vm::fault_event(), Ok(EVENT));
-    host.report.same("no record", vm::current_fault(), Err(vendor::DENIED));
-    let same: [(&str, u32, &[u64], i64); 27] = [
-        ("no slots", numbers::FEATURES, &[0], 0),
-        ("absolute addresses", numbers::FEATURES, &[1], 0),
-        ("no such feature", numbers::FEATURES, &[2], numbers::INVALID_PARAMETERS),
-        ("private", numbers::EVENT_GET_INFO, &[EVENT, 0], 0),
-        ("not signalled", numbers::EVENT_GET_INFO, &[EVENT, 1], 0),
-        ("critical", numbers::EVENT_GET_INFO, &[EVENT, 2], 1),
-        (
-            "not routed",
-            numbers::EVENT_GET_INFO,
-            &[EVENT, 3],
-            numbers::INVALID_PARAMETERS,
-        ),
-        (
-            "nowhere",
-            numbers::EVENT_GET_INFO,
-            &[EVENT, 4],
-            numbers::INVALID_PARAMETERS,
-        ),
-        ("signalled", numbers::EVENT_GET_INFO, &[SIGNAL, 1], 1),
-        ("normal", numbers::EVENT_GET_INFO, &[SIGNAL, 2], 0),
-        (
-            "no such event",
-            numbers::EVENT_GET_INFO,
-            &[1, 0],
-            numbers::INVALID_PARAMETERS,
-        ),
-        ("status of none", numbers::EVENT_STATUS, &[EVENT], 0),
-        (
-            "status of no event",
-            numbers::EVENT_STATUS,
-            &[1],
-            numbers::INVALID_PARAMETERS,
-        ),
-        ("enable early", numbers::EVENT_ENABLE, &[EVENT], numbers::DENIED),
-        ("disable early", numbers::EVENT_DISABLE, &[EVENT], numbers::DENIED),
-        ("unregister early", numbers::EVENT_UNREGISTER, &[EVENT], numbers::DENIED),
-        ("context early", numbers::EVENT_CONTEXT, &[0], numbers::DENIED),
-        ("complete early", numbers::EVENT_COMPLETE, &[0], numbers::DENIED),
-        (
-            "resume early",
-            numbers::EVENT_COMPLETE_AND_RESUME,
-            &[0],
-            numbers::DENIED,
-        ),
-        (
-            "no address",
-            numbers::EVENT_REGISTER,
-            &[EVENT, 0],
-            numbers::INVALID_PARAMETERS,
-        ),
-        (
-            "no instruction",
-            numbers::EVENT_REGISTER,
-            &[EVENT, 6],
-            numbers::INVALID_PARAMETERS,
-        ),
-        (
-            "relative",
-            numbers::EVENT_REGISTER,
-            &[EVENT, 8, 0, 2],
-            numbers::INVALID_PARAMETERS,
-        ),
-        (
-            "routing",
-            numbers::EVENT_ROUTING_SET,
-            &[EVENT, 0],
-            numbers::INVALID_PARAMETERS,
-        ),
-        (
-            "bind an SGI",
-            numbers::INTERRUPT_BIND,
-            &[15],
-            numbers::INVALID_PARAMETERS,
-        ),
-        ("bind", numbers::INTERRUPT_BIND, &[32], numbers::OUT_OF_RESOURCE),
-        (
-            "release",
-            numbers::INTERRUPT_RELEASE,
-            &[EVENT],
-            numbers::INVALID_PARAMETERS,
-        ),
-        ("shared reset", numbers::SHARED_RESET, &[], numbers::SUCCESS),
-    ];
-    for (name, function, arguments, wanted) in same {
-        host.report.same(name, ask(function, arguments), wanted);
-    }
-    for function in [0xC400_0033, numbers::LAST_FUNCTION, 0x8400_0020, 0x0400_0020] {
-        let answer = ask(function, &[]);
-        host.report.same("no such call", answer, numbers::NOT_SUPPORTED);
-    }
-    host.report.same(
-        "signal another event",
-        ask(numbers::EVENT_SIGNAL, &[EVENT, host.machine.cpus[0]]),
-        numbers::INVALID_PARAMETERS,
-    );
-    host.report
-        .same("signal nobody", sdei::signal(0xff_0000), numbers::INVALID_PARAMETERS);
-    host.report.same("masked", ask(numbers::PE_MASK, &[]), 0);
 }
 
 /// A load that the chain's second link answers at once, with a record that says so, and no other.
@@ -237,10 +131,13 @@ fn agrees(visit: &Visit, fault: &Fault, before: [u64; 4]) -> bool {
         && visit.exception == before
 }
 
+/// A way to load.
+type Load = fn(&Program, u64) -> Result<u64, Fault>;
+
 /// Loads from EL1 and EL0.
 fn told(host: &mut Host, lent: &mut Lent) {
     let program = host.program();
-    let ways: [(&str, u64, fn(&Program, u64) -> Result<u64, Fault>); 2] = [
+    let ways: [(&str, u64, Load); 2] = [
         ("EL1", vendor::CLASS_EL1_USER, |_, at| probe::read(at, Width::Double)),
         ("EL0", vendor::CLASS_EL0, Program::load),
     ];
@@ -397,140 +294,4 @@ fn nested(host: &mut Host, lent: &mut Lent) {
     let unmasked = (ask(numbers::PE_UNMASK, &[]), sdei::visit(SOFTWARE).times);
     host.report.same("told when unmasked", unmasked, (numbers::SUCCESS, 1));
     vm::drain_faults();
-}
-
-/// Any argument for any call, and then all is as before.
-fn garbage(host: &mut Host) {
-    let mut random = 0x2545_f491_4f6c_dd1d_u64;
-    let mut next = || {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        random
-    };
-    let mut refused = 0;
-    for round in 0..2000_u64 {
-        let function = numbers::VERSION + (next() % 32) as u32;
-        let mut arguments = core::array::from_fn::<u64, 5, _>(|_| next());
-        if round.is_multiple_of(2) {
-            arguments[0] = [EVENT, SIGNAL, EVENT | 1 << 40, 18][(next() % 4) as usize];
-        }
-        // Nobody runs what it would register.
-        let _ = call::call(numbers::PE_MASK, &[]);
-        if function != numbers::PE_UNMASK {
-            refused += u32::from((call::call(function, &arguments)[0] as i64) < 0);
-        }
-    }
-    let reset = ask(numbers::PRIVATE_RESET, &[]);
-    let status = (
-        ask(numbers::EVENT_STATUS, &[EVENT]),
-        ask(numbers::EVENT_STATUS, &[SIGNAL]),
-    );
-    host.report.step(
-        "garbage",
-        (reset, status) == (0, (0, 0)),
-        format_args!("{refused} of 2000 refused"),
-    );
-}
-
-/// What CPUs have seen that was not as it should be.
-static WRONG: AtomicBool = AtomicBool::new(false);
-
-fn wrong_unless(good: bool) {
-    if !good {
-        WRONG.store(true, Ordering::Release);
-    }
-}
-
-/// Each CPU has its own handlers.
-fn several(host: &mut Host, lent: &Lent) {
-    let base = lent.block.base() + 0x1000;
-    smp::each(&base, |number, base| {
-        // Registered on the CPUs of even numbers.
-        let registers = number.is_multiple_of(2);
-        sdei::plan(FAULT, Deed::Nothing, End::Complete);
-        wrong_unless(!registers || sdei::begin(FAULT));
-        wrong_unless(smp::meet(number));
-        for n in 0..32 {
-            sdei::plan(FAULT, Deed::Nothing, End::Complete);
-            let loaded = probe::read(base + 512 * number as u64 + 16 * n, Width::Double);
-            let visit = sdei::visit(FAULT);
-            wrong_unless(loaded.is_err_and(|fault| fault.status() == EXTERNAL));
-            wrong_unless((visit.times != 0) == registers);
-            wrong_unless(!registers || visit.x[1] == sdei::argument(FAULT));
-            wrong_unless(!registers || visit.record.is_some_and(|record| record.cpu == number as u64));
-        }
-        wrong_unless(ask(numbers::PRIVATE_RESET, &[]) == numbers::SUCCESS);
-    });
-    let wrong = WRONG.swap(false, Ordering::AcqRel);
-    host.report.step("each CPU", !wrong, format_args!("{} CPUs", host.cpus));
-    vm::drain_faults();
-}
-
-/// A CPU that another one signals is told when it calls, or otherwise comes to EL2.
-fn signals(host: &mut Host) {
-    if host.cpus < 2 {
-        return;
-    }
-    static READY: AtomicBool = AtomicBool::new(false);
-    static TOLD: AtomicBool = AtomicBool::new(false);
-    let target = host.machine.cpus[1];
-    let told = smp::beside(
-        &(),
-        |number, ()| {
-            if number != 1 {
-                return;
-            }
-            wrong_unless(sdei::begin(SOFTWARE));
-            READY.store(true, Ordering::Release);
-            let told = cpu::wait(10_000, || {
-                ask(numbers::VERSION, &[]);
-                sdei::visit(SOFTWARE).times != 0
-            });
-            wrong_unless(told && sdei::visit(SOFTWARE).times == 1);
-            TOLD.store(told, Ordering::Release);
-        },
-        || {
-            let ready = cpu::wait(10_000, || READY.load(Ordering::Acquire));
-            let signalled = sdei::signal(target);
-            (ready, signalled, cpu::wait(10_000, || TOLD.load(Ordering::Acquire)))
-        },
-    );
-    let wrong = WRONG.swap(false, Ordering::AcqRel);
-    host.report.step(
-        "another CPU",
-        !wrong && told == (true, 0, true),
-        format_args!("{told:?}"),
-    );
-}
-
-/// A CPU that is switched off and on starts masked, and with nothing registered.
-fn switched_on(host: &mut Host) {
-    if host.cpus < 2 {
-        return;
-    }
-    static SEEN: AtomicI64 = AtomicI64::new(-1);
-    extern "C" fn come_back(_: u64) {
-        let masked = ask(numbers::PE_MASK, &[]);
-        let status = ask(numbers::EVENT_STATUS, &[EVENT]) | ask(numbers::EVENT_STATUS, &[SIGNAL]);
-        SEEN.store(status << 1 | masked, Ordering::Release);
-    }
-    let target = host.machine.cpus[1];
-    smp::dismiss(|number, _| {
-        if number == 1 {
-            sdei::begin(FAULT);
-            psci::call(standard::CPU_OFF, &[]);
-        }
-    });
-    let off = cpu::wait(10_000, || {
-        psci::call(standard::AFFINITY_INFO_64, &[target, 0]) == standard::AFFINITY_OFF
-    });
-    let started = smp::start(1, target, come_back);
-    let back = cpu::wait(10_000, || SEEN.load(Ordering::Acquire) >= 0);
-    let seen = SEEN.load(Ordering::Acquire);
-    host.report.step(
-        "switched on",
-        off && back && (started, seen) == (psci::SUCCESS, 0),
-        format_args!("off {off}, started {started}, status and mask {seen:#x}"),
-    );
 }
