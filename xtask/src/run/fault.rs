@@ -23,7 +23,7 @@ pub(super) fn seen_by_linux(spec: &str) -> Option<String> {
     let policy = policy(spec)?;
     let chain = policy.chain(Class::El0);
     let links = (0..chain.len()).map(|n| chain.link(n));
-    let mut lasting = links.filter(|link| *link == Mechanism::Sdei || !link.may_loop(Class::El0));
+    let mut lasting = links.filter(|link| !link.may_loop(Class::El0));
     let last = chain.link(chain.len() - 1);
     Some(lasting.next().unwrap_or(last).to_string())
 }
@@ -51,7 +51,7 @@ pub(super) fn codes(spec: &str) -> Option<String> {
 /// The first link that answers a host which has made no preparations.
 fn first(chain: &Chain) -> Mechanism {
     let links = (0..chain.len()).map(|n| chain.link(n));
-    let mut answering = links.filter(|link| !matches!(link, Mechanism::Sdei | Mechanism::Unmapped));
+    let mut answering = links.filter(|link| !link.needs_the_host());
     answering.next().unwrap_or(Mechanism::EXTERNAL_ABORT)
 }
 
