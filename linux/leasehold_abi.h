@@ -46,6 +46,12 @@
 /* Tells how often accesses of a class were answered by mechanisms of each kind, since boot: one
  * that could not answer counts too. */
 #define LH_FAULT_COUNTS                 0xc6000022U
+/* Tells the number of the SDEI event that accesses to lent memory raise, where the policy has
+ * the mechanism sdei. */
+#define LH_FAULT_EVENT                  0xc6000023U
+/* Tells the record of the access that the event's handler on the calling CPU is running for: as
+ * FAULT_READ, which still returns it too. DENIED outside of the handler. */
+#define LH_FAULT_CURRENT                0xc6000024U
 
 /* Status codes of the calls */
 /* Done. */
@@ -282,6 +288,67 @@
 #define LH_PSCI_DISABLED                (-8)
 /* The entry address is not valid. */
 #define LH_PSCI_INVALID_ADDRESS         (-9)
+
+/* SDEI (Arm DEN0054): function ids */
+/* SDEI_VERSION. */
+#define LH_SDEI_VERSION                 0xc4000020U
+/* SDEI_EVENT_REGISTER. */
+#define LH_SDEI_EVENT_REGISTER          0xc4000021U
+/* SDEI_EVENT_ENABLE. */
+#define LH_SDEI_EVENT_ENABLE            0xc4000022U
+/* SDEI_EVENT_DISABLE. */
+#define LH_SDEI_EVENT_DISABLE           0xc4000023U
+/* SDEI_EVENT_CONTEXT. */
+#define LH_SDEI_EVENT_CONTEXT           0xc4000024U
+/* SDEI_EVENT_COMPLETE. */
+#define LH_SDEI_EVENT_COMPLETE          0xc4000025U
+/* SDEI_EVENT_COMPLETE_AND_RESUME. */
+#define LH_SDEI_EVENT_COMPLETE_AND_RESUME 0xc4000026U
+/* SDEI_EVENT_UNREGISTER. */
+#define LH_SDEI_EVENT_UNREGISTER        0xc4000027U
+/* SDEI_EVENT_STATUS. */
+#define LH_SDEI_EVENT_STATUS            0xc4000028U
+/* SDEI_EVENT_GET_INFO. */
+#define LH_SDEI_EVENT_GET_INFO          0xc4000029U
+/* SDEI_EVENT_ROUTING_SET. */
+#define LH_SDEI_EVENT_ROUTING_SET       0xc400002aU
+/* SDEI_PE_MASK. */
+#define LH_SDEI_PE_MASK                 0xc400002bU
+/* SDEI_PE_UNMASK. */
+#define LH_SDEI_PE_UNMASK               0xc400002cU
+/* SDEI_INTERRUPT_BIND. */
+#define LH_SDEI_INTERRUPT_BIND          0xc400002dU
+/* SDEI_INTERRUPT_RELEASE. */
+#define LH_SDEI_INTERRUPT_RELEASE       0xc400002eU
+/* SDEI_EVENT_SIGNAL. */
+#define LH_SDEI_EVENT_SIGNAL            0xc400002fU
+/* SDEI_FEATURES. */
+#define LH_SDEI_FEATURES                0xc4000030U
+/* SDEI_PRIVATE_RESET. */
+#define LH_SDEI_PRIVATE_RESET           0xc4000031U
+/* SDEI_SHARED_RESET. */
+#define LH_SDEI_SHARED_RESET            0xc4000032U
+
+/* SDEI: return codes */
+/* Done. */
+#define LH_SDEI_SUCCESS                 0
+/* The call is not implemented. */
+#define LH_SDEI_NOT_SUPPORTED           (-1)
+/* An argument is not valid. */
+#define LH_SDEI_INVALID_PARAMETERS      (-2)
+/* Not in this state, or not from here. */
+#define LH_SDEI_DENIED                  (-3)
+/* The event's handler is running: it is unregistered when that completes. */
+#define LH_SDEI_PENDING                 (-5)
+/* There are no slots left to bind interrupts with. */
+#define LH_SDEI_OUT_OF_RESOURCE         (-10)
+
+/* SDEI: events */
+/* The software-signalled event: private, of normal priority. */
+#define LH_SDEI_EVENT_SOFTWARE          0x0U
+/* An access of the host's to memory that is not its own: private, of critical priority.
+ * FAULT_EVENT tells it. */
+#define LH_SDEI_EVENT_FAULT             0x40004c48U
 
 /* Versions, ids, attributes */
 /* The version of SMCCC that is answered. */

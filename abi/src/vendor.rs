@@ -49,6 +49,13 @@ calls! {
         "aborts of any status code", "tagged aborts", "halts", "new syndromes", "SDEI events", "decoys", "pages taken",
         "unmapped"
     );
+    /// Tells the number of the SDEI event that accesses to lent memory raise, where the policy has the mechanism `sdei`.
+    FAULT_EVENT = 0xC600_0023 () -> ("event number");
+    /// Tells the record of the access that the event's handler on the calling CPU is running for: as FAULT_READ, which
+    /// still returns it too. DENIED outside of the handler.
+    FAULT_CURRENT = 0xC600_0024 () -> (
+        "class", "IPA", "VA", "PC", "ESR_EL2", "borrower's id", "mechanism", "CPU", "counter"
+    );
 }
 
 constants! {

@@ -20,6 +20,7 @@ mod machine;
 mod ownership;
 pub mod pl011;
 pub mod psci;
+pub mod sdei;
 mod stage2;
 pub mod trap;
 pub mod vm;

@@ -206,9 +206,19 @@ impl<const CPUS: usize> Psci<CPUS> {
         answer
     }
 
-    /// CPU number `cpu` has arrived in EL2.
-    pub fn arrived(&mut self, cpu: usize) {
-        self.set_power(cpu, Power::On);
+    /// CPU number `cpu` has arrived in EL2. Whether it was switched on: else it comes back from a power down.
+    pub fn arrived(&mut self, cpu: usize) -> bool {
+        let was = self
+            .cpus
+            .get_mut(cpu)
+            .map(|cpu| core::mem::replace(&mut cpu.power, Power::On));
+        was != Some(Power::On)
+    }
+
+    /// The number of the CPU with this affinity, if the host has it.
+    #[must_use]
+    pub fn number(&self, affinity: u64) -> Option<usize> {
+        self.find(affinity, AFFINITY_MASK)
     }
 
     /// CPU number `cpu` is about to have firmware switch it off ([`Action::Off`]). From here on another CPU may start it.

@@ -51,7 +51,9 @@ fn a_cpu_goes_on_and_off_and_on() {
     assert_eq!(call(&mut p, psci::CPU_ON_64, args), Action::Return(psci::ON_PENDING));
     assert_eq!(info(&mut p), Action::Return(psci::AFFINITY_ON_PENDING));
     assert_eq!(p.on_answered(2, psci::SUCCESS), psci::SUCCESS);
-    p.arrived(2);
+    assert!(p.arrived(2), "switched on");
+    assert!(!p.arrived(2), "back from a power down");
+    assert_eq!((p.number(args[0]), p.number(args[0] | 1 << 31)), (Some(2), None));
     assert_eq!(call(&mut p, psci::CPU_ON_64, args), Action::Return(psci::ALREADY_ON));
     assert_eq!(info(&mut p), Action::Return(psci::AFFINITY_ON));
 
@@ -69,7 +71,7 @@ fn firmware_has_the_last_word() {
     assert_eq!(p.on_answered(1, psci::ALREADY_ON), psci::ALREADY_ON);
     assert!(matches!(call(&mut p, psci::CPU_ON_64, args), Action::On { cpu: 1, .. }));
     // It starts, and firmware's answer is late and wrong.
-    p.arrived(1);
+    assert!(p.arrived(1));
     assert_eq!(p.on_answered(1, psci::INTERNAL_FAILURE), psci::INTERNAL_FAILURE);
     assert_eq!(call(&mut p, psci::CPU_ON_64, args), Action::Return(psci::ALREADY_ON));
     p.leaving(1);

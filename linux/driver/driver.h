@@ -145,6 +145,13 @@ long lh_ffa_lend(u16 vm, struct page **pages, unsigned long nr_pages,
 		 u64 *handle, u32 *ranges);
 int lh_ffa_reclaim(u64 handle, struct page **pages, unsigned long nr_pages);
 
+/* find.c */
+void *lh_find(const char *name);
+
+/* sdei.c */
+void lh_sdei_init(void);
+void lh_sdei_exit(void);
+
 /* unmap.c */
 void lh_unmap_init(void);
 bool lh_unmaps(void);
@@ -174,6 +181,8 @@ __poll_t lh_console_poll(struct lh_vm *vm, struct file *file,
 			 struct poll_table_struct *table);
 
 /* fault.c */
+void lh_fault_unpack(struct leasehold_fault *fault,
+		     const unsigned long *registers);
 int lh_faults(struct leasehold_faults *faults);
 int lh_fault_counts(struct leasehold_fault_counts *counts);
 

@@ -8,6 +8,27 @@
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
+/**
+ * lh_fault_unpack - a fault record, as calls return it
+ * @fault: the record
+ * @registers: nine of them, in the order of LH_FAULT_CURRENT
+ */
+void lh_fault_unpack(struct leasehold_fault *fault,
+		     const unsigned long *registers)
+{
+	*fault = (struct leasehold_fault) {
+		.access = registers[0],
+		.ipa = registers[1],
+		.va = registers[2],
+		.pc = registers[3],
+		.esr = registers[4],
+		.borrower = registers[5],
+		.mechanism = registers[6],
+		.cpu = registers[7],
+		.counter = registers[8],
+	};
+}
+
 static int fault_take(struct leasehold_fault *fault, u64 *lost)
 {
 	struct arm_smccc_1_2_regs regs = { .a0 = LH_FAULT_READ };
@@ -16,17 +37,7 @@ static int fault_take(struct leasehold_fault *fault, u64 *lost)
 	if (error)
 		return error;
 	*lost += regs.a1;
-	*fault = (struct leasehold_fault) {
-		.access = regs.a2,
-		.ipa = regs.a3,
-		.va = regs.a4,
-		.pc = regs.a5,
-		.esr = regs.a6,
-		.borrower = regs.a7,
-		.mechanism = regs.a8,
-		.cpu = regs.a9,
-		.counter = regs.a10,
-	};
+	lh_fault_unpack(fault, &regs.a2);
 	return 0;
 }
 

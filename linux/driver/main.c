@@ -23,6 +23,7 @@ static int __init leasehold_init(void)
 		lh_ffa_close();
 		return error;
 	}
+	lh_sdei_init();
 	pr_info("Leasehold %u.%u, features %#llx, FF-A %u.%u, endpoint %u; at most %llu VMs, %llu leases of %llu ranges\n",
 		lh_hyp.major, lh_hyp.minor, lh_hyp.features,
 		lh_ffa_version() >> 16, lh_ffa_version() & 0xffff,
@@ -33,6 +34,7 @@ static int __init leasehold_init(void)
 
 static void __exit leasehold_exit(void)
 {
+	lh_sdei_exit();
 	lh_chardev_unregister();
 	lh_ffa_close();
 }

@@ -13,7 +13,6 @@
 
 #include <linux/errno.h>
 #include <linux/gfp.h>
-#include <linux/kprobes.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/set_memory.h>
@@ -32,17 +31,6 @@ static_assert(__same_type(&set_direct_map_default_noflush, set_direct_map_fn));
 
 static set_direct_map_fn set_invalid;
 static set_direct_map_fn set_default;
-
-/* A function that is not exported, by way of a probe on it. */
-static void *find(const char *name)
-{
-	struct kprobe probe = { .symbol_name = name };
-
-	if (register_kprobe(&probe))
-		return NULL;
-	unregister_kprobe(&probe);
-	return probe.addr;
-}
 
 /**
  * lh_remap - put pages back into the kernel's map
@@ -109,8 +97,8 @@ void lh_unmap_init(void)
 {
 	if (!unmap)
 		return;
-	set_invalid = find("set_direct_map_invalid_noflush");
-	set_default = find("set_direct_map_default_noflush");
+	set_invalid = lh_find("set_direct_map_invalid_noflush");
+	set_default = lh_find("set_direct_map_default_noflush");
 	unmap = set_invalid && set_default && tried_out();
 	if (unmap)
 		pr_info("memory is taken out of the kernel's map before it is lent\n");

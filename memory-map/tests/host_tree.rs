@@ -287,6 +287,41 @@ fn extra_nodes_are_laid_over_those_that_are_there() {
 }
 
 #[test]
+fn a_node_that_is_kept_can_be_given_anew_in_its_place() {
+    let theirs = Tree::new("sdei")
+        .text("compatible", "arm,sdei-1.0")
+        .text("status", "disabled");
+    let firmware = Tree::new("firmware").child(Tree::new("optee")).child(theirs);
+    let blob = Tree::root()
+        .child(Tree::memory(&[(0, 0x100_0000)]))
+        .child(firmware)
+        .blob();
+    let machine = MachineTree::parse(blob.bytes()).unwrap();
+    let map = MemoryMap::new(&machine, &BOARD, range(0x1000, 0x1000)).unwrap();
+    let sdei = Node {
+        name: "sdei",
+        props: &[
+            Prop::new("compatible", Value::Text("arm,sdei-1.0")),
+            Prop::new("method", Value::Text("hvc")),
+        ],
+        children: &[],
+    };
+    let firmware = Node {
+        name: "firmware",
+        props: &[],
+        children: &[sdei],
+    };
+    let kept = [Kept::Compatible("arm,sdei-1.0")];
+    let tree = read(write_host(&host(&map, &kept, &[firmware]), &machine).unwrap().bytes()).1;
+    let anew = Tree::new("sdei")
+        .text("compatible", "arm,sdei-1.0")
+        .text("method", "hvc");
+    assert_eq!(tree.at("/firmware").unwrap().children.len(), 2);
+    assert_eq!(tree.at("/firmware/sdei"), Some(&anew));
+    assert!(tree.at("/firmware/optee").is_some());
+}
+
+#[test]
 fn names_that_are_none_are_refused() {
     let blob = fixture("virt-gicv3.dtb");
     let machine = MachineTree::parse(blob.bytes()).unwrap();

@@ -2,7 +2,7 @@
 
 use crate::{ui, workspace};
 use anyhow::{Context, Result, bail};
-use leasehold_abi::{Call, Constant, ffa, psci, smccc, vendor};
+use leasehold_abi::{Call, Constant, ffa, psci, sdei, smccc, vendor};
 use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
@@ -124,6 +124,14 @@ const TABLES: &[Table] = &[
         Style::Hexadecimal,
     ),
     table("PSCI: return codes", "LH_PSCI_", psci::RETURN_CODES, Style::Decimal),
+    table(
+        "SDEI (Arm DEN0054): function ids",
+        "LH_SDEI_",
+        sdei::FUNCTIONS,
+        Style::Hexadecimal,
+    ),
+    table("SDEI: return codes", "LH_SDEI_", sdei::RETURN_CODES, Style::Decimal),
+    table("SDEI: events", "LH_SDEI_", sdei::EVENTS, Style::Hexadecimal),
 ];
 
 /// Numbers that stand in no table.
@@ -249,6 +257,9 @@ fn tables() -> Vec<(&'static str, String)> {
         ("ffa", numbers(ffa::FUNCTIONS, Style::Hexadecimal)),
         ("ffa-errors", numbers(ffa::ERRORS, Style::Decimal)),
         ("psci", numbers(psci::FUNCTIONS, Style::Hexadecimal)),
+        ("sdei", numbers(sdei::FUNCTIONS, Style::Hexadecimal)),
+        ("sdei-codes", numbers(sdei::RETURN_CODES, Style::Decimal)),
+        ("sdei-events", numbers(sdei::EVENTS, Style::Hexadecimal)),
         ("identity", identity()),
     ]
 }

@@ -150,6 +150,12 @@ impl EntryRules {
         self.extras
     }
 
+    /// PSTATE in a handler at EL1 that is entered from `origin` as if by an exception.
+    #[must_use]
+    pub const fn handler_pstate(&self, origin: &OriginState) -> u64 {
+        self.pstate(origin, Mode::of(origin.spsr))
+    }
+
     /// PSTATE in the handler.
     #[inline(always)]
     const fn pstate(&self, origin: &OriginState, mode: Mode) -> u64 {

@@ -237,6 +237,19 @@ impl Faults {
         }
     }
 
+    /// The record with this [`serial`](Self::serial) number. `None` when so many came after it that it is gone.
+    #[must_use]
+    pub fn record(&self, serial: u64) -> Option<&Record> {
+        self.log.kept(serial)
+    }
+
+    /// Whether `mechanism` is a link of any chain.
+    #[must_use]
+    pub fn uses(&self, mechanism: Mechanism) -> bool {
+        let mut chains = self.classes.iter().map(|of| &of.chain);
+        chains.any(|chain| (0..chain.len()).any(|link| chain.link(link) == mechanism))
+    }
+
     /// Takes the oldest record for the host, with how many were lost before it.
     pub fn read(&mut self) -> Option<(u64, Record)> {
         self.log.take()

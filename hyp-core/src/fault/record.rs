@@ -164,6 +164,13 @@ impl FaultLog {
         }
     }
 
+    /// The record with this serial number, if it is kept still, read or not.
+    #[must_use]
+    pub fn kept(&self, serial: u64) -> Option<&Record> {
+        let newer = self.written.wrapping_sub(serial);
+        (newer < RECORDS as u64).then(|| &self.records[serial.wrapping_sub(1) as usize % RECORDS])
+    }
+
     /// The record that was kept last, read or not; before the first, one that says nothing.
     #[must_use]
     pub const fn newest(&self) -> &Record {

@@ -12,8 +12,8 @@ use heapless::Vec;
 use leasehold_hal::{InterruptController, Iommu, MemoryAttributes, Soc};
 use leasehold_hal::{Stage2Geometry, Vmid};
 use leasehold_memory_map::{
-    Address, BoardMemory, Carveout, CarveoutKind, HostTree, Ipa, MachineTree, MemoryMap, ModuleKind, Node, PAGE_SIZE,
-    PageRange, PhysAddr, PhysRange, Prop, RegionKind, Value,
+    Address, BoardMemory, Carveout, CarveoutKind, Conduit, HostTree, Ipa, Kept, MachineTree, MemoryMap, ModuleKind,
+    Node, PAGE_SIZE, PageRange, PhysAddr, PhysRange, Prop, RegionKind, Value,
 };
 use spin::mutex::TicketMutex;
 
@@ -22,6 +22,12 @@ const KERNEL_ALIGNMENT: u64 = 2 << 20;
 
 /// The most ranges of RAM or of devices.
 const MAX_RANGES: usize = 32;
+
+/// The most nodes that are kept from the host.
+const MAX_KEPT: usize = 16;
+
+/// `compatible` of SDEI (Documentation/devicetree/bindings/arm/firmware/sdei.txt).
+const SDEI: &str = "arm,sdei-1.0";
 
 /// Where the host starts, and what is in its x0.
 struct HostEntry {
@@ -61,7 +67,9 @@ impl<B: Board> Hypervisor<B> {
             self.last_words();
         }
         let (entry, argument) = PerCpu::this().host_entry();
-        facts.psci.lock().arrived(index);
+        if facts.psci.lock().arrived(index) {
+            self.state.lock().sdei.reset(index);
+        }
         crate::log::info!("CPU {=usize}: host starts at {=u64:#x}", index, entry);
         self.drain_if_pending();
         arch::start_host(Ipa::checked(entry).unwrap_or(Ipa::new(0)), argument)
@@ -256,16 +264,36 @@ impl<B: Board> Hypervisor<B> {
         let room = (blob_len + EXTRA).next_multiple_of(PAGE_SIZE);
         let place = map.find_free(room, KERNEL_ALIGNMENT).ok_or(BootError::NoRoom(room))?;
         let out = arch::host_tree_buffer(place);
-        let kept = B::CONFIG.kept;
+        let mut kept: Vec<Kept<'_>, MAX_KEPT> = Vec::new();
+        // To the host, EL2 is the firmware that has SDEI.
+        for node in B::CONFIG.kept.iter().copied().chain([Kept::Compatible(SDEI)]) {
+            kept.push(node).map_err(|_| BootError::NoRoom(MAX_KEPT as u64))?;
+        }
         let version = [Prop::new("compatible", Value::Text("leasehold,hypervisor"))];
-        let extra = [Node {
-            name: "hypervisor",
-            props: &version,
+        let sdei = [
+            Prop::new("compatible", Value::Text(SDEI)),
+            Prop::new("method", Value::Text(method(tree))),
+        ];
+        let firmware = [Node {
+            name: "sdei",
+            props: &sdei,
             children: &[],
         }];
+        let extra = [
+            Node {
+                name: "hypervisor",
+                props: &version,
+                children: &[],
+            },
+            Node {
+                name: "firmware",
+                props: &[],
+                children: &firmware,
+            },
+        ];
         let host = HostTree {
             map,
-            kept,
+            kept: &kept,
             bootargs: kernel.bootargs.unwrap_or(""),
             ramdisk,
             extra: &extra,
@@ -277,6 +305,14 @@ impl<B: Board> Hypervisor<B> {
             entry: entry.as_host_ipa(),
             tree: place.start().get(),
         })
+    }
+}
+
+/// By which instruction the host calls its firmware: as for PSCI.
+fn method(tree: &MachineTree<'_>) -> &'static str {
+    match tree.psci() {
+        Some(Conduit::Smc) => "smc",
+        Some(Conduit::Hvc) | None => "hvc",
     }
 }
 

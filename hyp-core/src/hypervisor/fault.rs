@@ -151,7 +151,7 @@ impl<B: Board> Hypervisor<B> {
                     true
                 }
                 Delivery::Special(Special::Halt) => self.halt(state, frame, access.class, borrower),
-                Delivery::Special(Special::Event) => self.event(&mut state, frame, &access),
+                Delivery::Special(Special::Event) => self.event(&mut state, frame, record),
                 Delivery::Special(Special::Decoy) if !WHOLE => {
                     PerCpu::this().put_off(record);
                     return false;

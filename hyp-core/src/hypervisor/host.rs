@@ -1,11 +1,11 @@
 //! Traps of the host.
 
 use super::Hypervisor;
-use crate::arch::aarch64::{self as arch, TrapFrame};
+use crate::arch::aarch64::{self as arch, PerCpu, TrapFrame};
 use crate::board::Board;
 use crate::fault::{EntryRules, Exception, OriginState, Syndrome, take};
 use crate::trap::{Esr, FaultStatus, SysReg, SysRegIss, Trap};
-use leasehold_abi::{smccc, vendor};
+use leasehold_abi::{sdei, smccc, vendor};
 
 /// SMCCC owning entity numbers, bits 29:24 of a function id (DEN0028 section 2.5).
 mod owner {
@@ -40,6 +40,9 @@ impl<B: Board> Hypervisor<B> {
                 self.host_undefined(frame);
             }
         }
+        if PerCpu::this().is_event_due() {
+            self.enter_due(frame);
+        }
         self.drain_if_pending();
     }
 
@@ -52,6 +55,7 @@ impl<B: Board> Hypervisor<B> {
         match (function >> 24) & 0x3f {
             owner::STANDARD if fast && number <= 0x1f => self.host_psci(frame),
             owner::STANDARD if is_ffa(function) => self.host_ffa(frame),
+            owner::STANDARD if is_sdei(function) => self.host_sdei(frame, function),
             owner::VENDOR_HYP if fast => self.host_vendor(frame, function),
             owner::ARCH if fast => frame.x[0] = arch_call(function, frame.x[1] as u32),
             _ => self.host_unknown(frame, function),
@@ -90,6 +94,11 @@ impl<B: Board> Hypervisor<B> {
 /// Whether `function` is a fast call of FF-A's: standard service 0x60 to 0xff, in either width (DEN0077A section 12).
 pub(super) fn is_ffa(function: u32) -> bool {
     (0x60..=0xff).contains(&(function & 0xffff)) && function >> 24 & 0xbf == 0x84
+}
+
+/// Whether `function` is of SDEI's: standard service 0x20 to 0x3f, fast, in the 64-bit convention.
+fn is_sdei(function: u32) -> bool {
+    (sdei::VERSION..=sdei::LAST_FUNCTION).contains(&function)
 }
 
 /// The answer to the call that asks who is here, for the host and for guests.

@@ -21,10 +21,11 @@ mod vendor;
 use crate::Ownership;
 use crate::arch::aarch64::{Features, GuestContext, IdRegisters, PerCpu, Stage2Registers, drain_rings};
 use crate::board::Board;
-use crate::fault::{EntryFeatures, EntryRules, Faults, Policy};
+use crate::fault::{EntryFeatures, EntryRules, Faults, Policy, Record};
 use crate::ffa::calls::Ffa;
 use crate::layout::MAX_CPUS;
 use crate::psci::Psci;
+use crate::sdei::Dispatcher;
 use crate::vm::{MAX_GUESTS, Vms};
 use core::sync::atomic::AtomicBool;
 use leasehold_hal::{Iommu, Soc};
@@ -82,6 +83,7 @@ struct State {
     ownership: Ownership<MAX_LEASES, MAX_GUESTS>,
     ffa: Ffa<MAX_LEASES, MAX_GUESTS>,
     vms: Vms,
+    sdei: Dispatcher<Record, MAX_CPUS>,
     containment: Containment,
     /// Where a guest's tree is made before it goes into the guest's memory.
     tree: [u8; GUEST_TREE],
@@ -118,6 +120,7 @@ impl<B: Board> Hypervisor<B> {
             state: TicketMutex::new(State {
                 ownership: Ownership::new(),
                 vms: Vms::new(),
+                sdei: Dispatcher::new(),
                 ffa: Ffa::new(),
                 faults: Faults::new(Policy::DEFAULT, EntryRules::new(EntryFeatures::NONE), 0),
                 containment: Containment::Refused,

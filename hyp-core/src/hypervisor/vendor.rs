@@ -2,9 +2,10 @@
 
 use super::host::write_uid;
 use super::{Containment, Hypervisor, MAX_LEASES, State, guest};
-use crate::arch::aarch64::TrapFrame;
+use crate::arch::aarch64::{PerCpu, TrapFrame};
 use crate::board::Board;
 use crate::fault::{Class, Mechanism};
+use crate::sdei::Event;
 use crate::vm::{MAX_GUESTS, Phase, VmError};
 use crate::{Handle, LeaseState, OwnershipError, RANGES_PER_LEASE, Step, VmId};
 use leasehold_abi::{smccc, vendor};
@@ -38,6 +39,8 @@ impl<B: Board> Hypervisor<B> {
             vendor::CONSOLE_READ => self.console_read(frame),
             vendor::LEND_UNMAPPED => answer(frame, self.lend_unmapped(x1, x2)),
             vendor::FAULT_READ => answer(frame, self.fault_read()),
+            vendor::FAULT_EVENT => answer(frame, self.fault_event()),
+            vendor::FAULT_CURRENT => answer(frame, self.fault_current()),
             vendor::FAULT_COUNTS => answer(frame, self.fault_counts(x1)),
             _ => self.host_unknown(frame, function),
         }
@@ -230,6 +233,19 @@ impl<B: Board> Hypervisor<B> {
         let class = Class::ALL.into_iter().find(|known| known.abi() == class);
         let class = class.ok_or(vendor::INVALID_PARAMETERS)?;
         Ok(*self.state.lock().faults.counts(class))
+    }
+
+    fn fault_event(&self) -> Outcome<1> {
+        if self.state.lock().faults.uses(Mechanism::Sdei) {
+            Ok([u64::from(Event::Fault.number())])
+        } else {
+            Err(vendor::NOT_SUPPORTED)
+        }
+    }
+
+    fn fault_current(&self) -> Outcome<9> {
+        let cause = self.state.lock().sdei.cause(PerCpu::this().index());
+        cause.map(|record| record.to_registers()).ok_or(vendor::DENIED)
     }
 }
 

@@ -21,6 +21,8 @@ pub enum Mechanism {
     GranuleAbort,
     /// The stage-2 syndrome with S1PTW: to a kernel that does not know the mark, a translation abort.
     TaggedAbort,
+    /// An SDEI event, for which the driver sends SIGBUS, BUS_OBJERR.
+    Sdei,
     /// The access succeeds on other memory: reads see zeroes.
     Decoy,
     /// The CPU stops: nobody is left to see anything.
@@ -28,13 +30,14 @@ pub enum Mechanism {
 }
 
 /// The names that a board's policy has for them.
-const NAMES: [(&str, Mechanism); 8] = [
+const NAMES: [(&str, Mechanism); 9] = [
     ("external-abort", Mechanism::ExternalAbort),
     ("alignment-abort", Mechanism::AlignmentAbort),
     ("translation-abort", Mechanism::TranslationAbort),
     ("tag-check-abort", Mechanism::TagCheckAbort),
     ("granule-abort", Mechanism::GranuleAbort),
     ("tagged-abort", Mechanism::TaggedAbort),
+    ("sdei", Mechanism::Sdei),
     ("decoy", Mechanism::Decoy),
     ("halt", Mechanism::Halt),
 ];
@@ -74,7 +77,7 @@ impl Mechanism {
         use nix::libc::{SIGBUS, SIGSEGV};
         let signal = |number, code| matches!(outcome, Outcome::Signal { number: n, code: c, address: a, .. } if (n, c, a) == (number, code, address));
         match self {
-            Mechanism::ExternalAbort => signal(SIGBUS, BUS_OBJERR),
+            Mechanism::ExternalAbort | Mechanism::Sdei => signal(SIGBUS, BUS_OBJERR),
             Mechanism::AlignmentAbort => signal(SIGBUS, BUS_ADRALN),
             Mechanism::TagCheckAbort => signal(SIGSEGV, SEGV_MTESERR),
             Mechanism::TranslationAbort | Mechanism::TaggedAbort => outcome == Outcome::Stuck,

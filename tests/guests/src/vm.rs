@@ -174,6 +174,33 @@ pub fn fault() -> Result<Record, i32> {
     })
 }
 
+/// `FAULT_EVENT`: the number of the SDEI event.
+///
+/// # Errors
+/// The status.
+pub fn fault_event() -> Result<u64, i32> {
+    status(&call(vendor::FAULT_EVENT, &[])).map(|r| r[1])
+}
+
+/// `FAULT_CURRENT`: the record of the access that the handler on this CPU is running for.
+///
+/// # Errors
+/// The status.
+pub fn current_fault() -> Result<Record, i32> {
+    let r = status(&call(vendor::FAULT_CURRENT, &[]))?;
+    Ok(Record {
+        lost: 0,
+        class: r[1],
+        ipa: r[2],
+        va: r[3],
+        pc: r[4],
+        esr: r[5],
+        borrower: r[6],
+        mechanism: r[7],
+        cpu: r[8],
+    })
+}
+
 /// `LEND_UNMAPPED` of the `length` bytes in TX: the handle of a lease of what is not mapped at its IPAs plus `offset`.
 ///
 /// # Errors

@@ -25,7 +25,8 @@ pub(crate) struct Host {
     pub steps: &'static [&'static str],
 }
 
-/// What the demo's initramfs does. The kernel hands `leasectl=`, `driver=` and `matrix=` of its command line on in the environment.
+/// What the demo's initramfs does. The kernel hands `leasectl=`, `driver=`, `matrix=` and `unload=` of its command line on in
+/// the environment. With the last, what the kernel has logged stands behind what `leasectl` says, and not in between.
 const INIT: &str = r#"#!/bin/sh
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -35,6 +36,7 @@ uname -r
 insmod /leasehold.ko $driver
 case "$leasectl" in matrix*) insmod /leasehold_matrix.ko $matrix; esac
 leasectl $(echo "${leasectl:-demo}" | tr ',' ' ')
+[ -z "$unload" ] || { rmmod leasehold; dmesg; }
 poweroff -f
 "#;
 

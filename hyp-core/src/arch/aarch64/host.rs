@@ -256,6 +256,12 @@ pub fn deliver(back: &mut Return, exception: &Exception) {
     back.spsr = exception.pstate;
 }
 
+/// Makes the host return to `elr` with `spsr` when its handler returns.
+pub fn set_return(elr: u64, spsr: u64) {
+    write!("elr_el1", elr);
+    write!("spsr_el1", spsr);
+}
+
 /// PAR_EL1 (Arm ARM D24.2.117) after the CPU's own walk of the host's stage 1 for `va`.
 fn translate(va: u64, from_el0: bool) -> u64 {
     let saved = read!("par_el1");

@@ -24,8 +24,8 @@ pub use crash::{CrashState, capture, frame_pointer};
 pub use features::Features;
 pub use guest::{Exit, GuestContext, Run};
 pub use host::{
-    AbortRegisters, Stage2Registers, abort_registers, deliver, extras, far_el1, init_cpu, origin, stage1_maps,
-    start_host, task, trace, walk_stage1,
+    AbortRegisters, Stage2Registers, abort_registers, deliver, extras, far_el1, init_cpu, origin, set_return,
+    stage1_maps, start_host, task, trace, walk_stage1,
 };
 pub use idregs::IdRegisters;
 pub use log::drain_rings;

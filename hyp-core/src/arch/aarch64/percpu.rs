@@ -5,7 +5,7 @@ use super::guest::GuestContext;
 use crate::layout::MAX_CPUS;
 use crate::logring::LogRing;
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// One CPU's own. `repr(C)`: vectors in assembly use the first fields.
 #[repr(C)]
@@ -22,6 +22,8 @@ pub struct PerCpu {
     pub(super) host_fp: UnsafeCell<FpState>,
     /// The fault record of an abort whose answer waits until all registers are saved; 0 for none.
     put_off: AtomicU64,
+    /// An SDEI event of this CPU's may be due.
+    event_due: AtomicBool,
     /// Log frames of this CPU.
     pub log: LogRing,
 }
@@ -40,6 +42,7 @@ impl PerCpu {
             entry_argument: AtomicU64::new(0),
             host_fp: UnsafeCell::new(FpState::new()),
             put_off: AtomicU64::new(0),
+            event_due: AtomicBool::new(false),
             log: LogRing::new(),
         }
     }
@@ -69,6 +72,22 @@ impl PerCpu {
         let record = self.put_off.load(Ordering::Relaxed);
         self.put_off.store(0, Ordering::Relaxed);
         (record != 0).then_some(record)
+    }
+
+    /// Tells this CPU, from whichever, that an SDEI event may be due to it.
+    pub fn set_event_due(&self) {
+        self.event_due.store(true, Ordering::Release);
+    }
+
+    /// Whether it has been told so.
+    #[inline(always)]
+    pub fn is_event_due(&self) -> bool {
+        self.event_due.load(Ordering::Relaxed)
+    }
+
+    /// Before this CPU looks what is due: what it is told from here on is for the next time.
+    pub fn clear_event_due(&self) {
+        self.event_due.store(false, Ordering::Release);
     }
 
     /// CPU number `index`'s.

@@ -60,6 +60,13 @@ impl AbortFrame {
         &mut self.0.back
     }
 
+    /// x0 to x17, which are there.
+    pub fn low(&mut self) -> &mut [u64; 18] {
+        let (low, _) = self.0.x.split_at_mut(18);
+        // SAFETY: of that length, by the line above.
+        unsafe { &mut *low.as_mut_ptr().cast() }
+    }
+
     /// The same, for those who know that all registers are there.
     pub fn whole(&mut self) -> &mut TrapFrame {
         &mut self.0

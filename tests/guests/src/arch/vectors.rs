@@ -2,7 +2,7 @@
 //! goes on.
 
 use super::probe::{self, Fault};
-use super::{cpu, el0, one};
+use super::{cpu, el0, one, sdei};
 use core::arch::global_asm;
 
 /// What the vector saved, in the order of the assembly below.
@@ -61,6 +61,14 @@ lh_vectors:
     entry   \number
     .endr
 
+    // Where an SDEI handler resumes.
+    .global lh_resumed
+lh_resumed:
+    sub     sp, sp, #288
+    stp     x0, x1, [sp]
+    mov     x0, #{resumed}
+    b       lh_vector_common
+
 lh_vector_common:
     stp     x2, x3, [sp, #16]
     stp     x4, x5, [sp, #32]
@@ -106,12 +114,14 @@ lh_vector_common:
     ldp     x0, x1, [sp]
     add     sp, sp, #288
     eret
-    "#
+    "#,
+    resumed = const super::RESUMED,
 );
 
 #[unsafe(no_mangle)]
 extern "C" fn lh_exception(frame: &mut Frame) {
     let taken = frame.vector == VECTOR_IRQ && super::gic::take()
+        || sdei::recover(frame)
         || el0::recover(frame)
         || one::recover(frame)
         || probe::recover(frame);

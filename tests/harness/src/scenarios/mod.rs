@@ -15,6 +15,7 @@ mod options;
 mod policies;
 mod returns;
 mod sabotage;
+mod sdei;
 mod served;
 
 pub use host::DEMO as HOST_DEMO;
@@ -95,6 +96,7 @@ pub fn all() -> Vec<Scenario> {
         policies::scenarios(),
         returns::scenarios(),
         served::scenarios(),
+        sdei::scenarios(),
         matrix::scenarios(),
     ]
     .into_iter()

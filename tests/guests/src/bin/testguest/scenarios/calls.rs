@@ -1,7 +1,7 @@
 //! Every call, by one who may not make it, or with arguments that mean nothing.
 
 use crate::program::Guest;
-use leasehold_abi::{ffa, psci, smccc, vendor};
+use leasehold_abi::{ffa, psci, sdei, smccc, vendor};
 use leasehold_guests::arch::call::{Conduit, call, set_conduit};
 use leasehold_guests::arch::sweep;
 use leasehold_guests::ffa as calls;
@@ -84,6 +84,10 @@ fn standard(guest: &mut Guest, conduit: Conduit) {
     guest
         .report
         .step("unknown", unknown.is_ok(), format_args!("{unknown:x?}"));
+    let events = sweep::unknown_calls(conduit, sdei::VERSION..=sdei::LAST_FUNCTION);
+    guest
+        .report
+        .step("no SDEI", events.is_ok(), format_args!("{events:x?}"));
 }
 
 /// Calls that only a host may make.

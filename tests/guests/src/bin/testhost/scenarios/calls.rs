@@ -65,7 +65,7 @@ fn reserved(host: &mut Host, conduit: Conduit) {
         format_args!("{conduit:?}: {answer:x?}"),
     );
     // Behind PSCI 1.3 and before FF-A, and behind FF-A.
-    let standard = (0x8400_0020u32..0x8400_0050).chain(0xc400_0020..0xc400_0050);
+    let standard = (0x8400_0020u32..0x8400_0050).chain(0xc400_0033..0xc400_0050);
     let standard = standard.chain(0x8400_0100..0x8400_0120).chain(0xc400_0100..0xc400_0120);
     let answer = sweep::unknown_calls(conduit, standard);
     host.report.step(

@@ -9,6 +9,7 @@ mod fault_classes;
 mod given;
 mod parties;
 mod returns;
+mod sdei;
 mod selftest;
 mod served;
 mod smp;
@@ -25,7 +26,7 @@ entry!(main);
 type Run = fn(&mut Host);
 
 /// Each scenario's name. All but `selftest` need Leasehold below.
-const ALL: [(&str, Run); 18] = [
+const ALL: [(&str, Run); 19] = [
     ("selftest", selftest::run),
     ("warm-tlb", warm_tlb::run),
     ("bad-lend", bad_lend::run),
@@ -42,6 +43,7 @@ const ALL: [(&str, Run); 18] = [
     ("returns", returns::run),
     ("loops", returns::loops),
     ("given", given::run),
+    ("sdei", sdei::run),
     ("tenants", tenants::run),
     ("unmapped", unmapped::run),
 ];
