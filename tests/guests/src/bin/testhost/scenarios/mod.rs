@@ -1,5 +1,6 @@
 //! The scenarios, and the choice among them.
 
+mod access;
 mod bad_lend;
 mod bench;
 mod calls;
@@ -11,6 +12,7 @@ mod parties;
 mod selftest;
 mod served;
 mod smp;
+mod taken;
 mod tenants;
 mod unmapped;
 mod warm_tlb;
@@ -24,7 +26,7 @@ entry!(main);
 type Run = fn(&mut Host);
 
 /// Each scenario's name. All but `selftest` need Leasehold below.
-const ALL: [(&str, Run); 16] = [
+const ALL: [(&str, Run); 17] = [
     ("selftest", selftest::run),
     ("warm-tlb", warm_tlb::run),
     ("bad-lend", bad_lend::run),
@@ -36,9 +38,10 @@ const ALL: [(&str, Run); 16] = [
     ("fault-classes", fault_classes::run),
     ("bench", bench::run),
     ("bench-faults", bench::faults),
-    ("served", served::decoy),
-    ("taken", served::taken),
+    ("served", served::run),
+    ("taken", taken::run),
     ("given", given::run),
+    ("access", access::run),
     ("tenants", tenants::run),
     ("unmapped", unmapped::run),
 ];
