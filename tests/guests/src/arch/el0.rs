@@ -102,6 +102,30 @@ impl Stub {
         }
     }
 
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stub::Load => "load",
+            Stub::Store => "store",
+            Stub::Jump => "fetch",
+            Stub::Clean => "clean",
+            Stub::Smc => "smc",
+            Stub::Hvc => "hvc",
+            Stub::Pair => "load pair",
+            Stub::Add => "add",
+            Stub::Exclusive => "load exclusive",
+            Stub::StorePair => "store pair",
+            Stub::Vector => "load vector",
+            Stub::Zero => "dc zva",
+            Stub::A32Load => "A32 load",
+            Stub::A32Store => "A32 store",
+            Stub::A32Multiple => "A32 multiple",
+            Stub::A32Exclusive => "A32 exclusive",
+            Stub::A32Jump => "A32 fetch",
+            Stub::T32Load => "T32 load",
+        }
+    }
+
     /// Whether it runs in AArch32 state.
     pub const fn is_aarch32(self) -> bool {
         self.state() & AARCH32 != 0

@@ -2,7 +2,7 @@
 
 use super::{Context, LIMIT, Needs, Scenario, Verdict, steps};
 use crate::machine::Machine;
-use crate::report::End;
+use crate::report::{End, Outcome, Source};
 
 /// The mechanisms that have an answer, or pass on, as a policy's text has them.
 const MECHANISMS: [&str; 12] = [
@@ -37,11 +37,79 @@ const EXPECTED: [&str; 6] = [
     "behind the table",
 ];
 
+/// Faults that a CPU can be brought to, and the mechanism that says it was one.
+const REAL: [(&str, &str); 3] = [
+    ("external", "external-abort"),
+    ("alignment", "alignment-abort"),
+    ("translation", "translation-abort"),
+];
+
+/// As many aborts are compared at least.
+const LEAST_ALIKE: usize = 100;
+
+/// Lines that EL2's log has at once of one kind (hyp-core's `fault::BURST`).
+const BURST: u64 = 4;
+
 pub(super) fn scenarios() -> Vec<Scenario> {
     let max = MECHANISMS.map(|mechanism| scenario(mechanism, MAX));
     let a53 = ON_A53.map(|mechanism| scenario(mechanism, A53));
     let halt = Scenario::new("access/halt", Needs::Board, halt);
-    max.into_iter().chain(a53).chain([halt]).collect()
+    let lost = ["external-abort", "decoy", "tagged-abort"].map(lost);
+    let alike = REAL.into_iter().flat_map(|real| [MAX, A53].map(|cpu| alike(real, cpu)));
+    let all = max.into_iter().chain(a53).chain([halt]).chain(lost);
+    all.chain(alike).collect()
+}
+
+/// An abort is what the CPU makes itself of a fault of that kind, where there is no EL2.
+fn alike((kind, mechanism): (&'static str, &'static str), cpu: &'static str) -> Scenario {
+    let name = cpu.split(',').next().unwrap_or(cpu);
+    Scenario::new(format!("access/alike/{kind}/{name}"), Needs::Board, move |context| {
+        let bootargs = format!("scenario=alike kind={kind}");
+        let ours = context.testhost("alike")?.bootargs(bootargs.clone()).smp(1).cpu(cpu);
+        let ours = steps(
+            &ours.el2_arg(format!("leasehold.fault=all={mechanism}!")),
+            &["load", "store"],
+        )?;
+        let bare = context.bare().kernel(context.guest("testhost")?).bootargs(bootargs);
+        let bare = bare.dir(ours.dir.join("bare")).smp(1).cpu(cpu);
+        let real = steps(&bare, &["load", "store"])?;
+        let told = |outcome: &Outcome| -> Vec<_> {
+            let steps = outcome.steps().steps.into_iter();
+            let aborts = steps.filter(|step| step.seen.contains("ESR "));
+            aborts.map(|step| format!("{} {}", step.name, step.seen)).collect()
+        };
+        let (ours, real) = (told(&ours), told(&real));
+        if let Some((ours, real)) = ours.iter().zip(&real).find(|(ours, real)| ours != real) {
+            return Err(format!("ours is not what the CPU makes itself:\n{ours}\n{real}").into());
+        }
+        if ours.len() != real.len() || ours.len() < LEAST_ALIKE {
+            return Err(format!("{} aborts beside {} of the CPU's", ours.len(), real.len()).into());
+        }
+        Ok(())
+    })
+}
+
+/// CPUs whose vectors are nowhere do not stop others, nor fill the log.
+fn lost(mechanism: &'static str) -> Scenario {
+    Scenario::new(format!("access/lost/{mechanism}"), Needs::Board, move |context| {
+        let machine = context.testhost("lost")?.smp(3);
+        let machine = machine.el2_arg(format!("leasehold.fault=el1-user=external-abort;fetch={mechanism}!"));
+        let outcome = steps(
+            &machine,
+            &["leasehold is there", "others go on", "the lost CPU is in its handler"],
+        )?;
+        for (what, line) in [
+            ("of the fetches", "CPU 1 fetch VA"),
+            ("of nobody's", "host: fetch access at VA"),
+        ] {
+            let lines = outcome.of(Source::El2).filter(|it| it.text.contains(line)).count() as u64;
+            // A burst, and one each second that the machine may take.
+            if !(1..=BURST + LIMIT.as_secs()).contains(&lines) {
+                return Err(format!("{lines} lines {what}\n{}", outcome.report()).into());
+            }
+        }
+        Ok(())
+    })
 }
 
 fn scenario(mechanism: &'static str, cpu: &'static str) -> Scenario {

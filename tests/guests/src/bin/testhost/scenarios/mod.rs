@@ -1,6 +1,7 @@
 //! The scenarios, and the choice among them.
 
 mod access;
+mod alike;
 mod bad_lend;
 mod bench;
 mod calls;
@@ -8,6 +9,7 @@ mod conserve;
 mod deputy;
 mod fault_classes;
 mod given;
+mod lost;
 mod parties;
 mod selftest;
 mod served;
@@ -25,8 +27,11 @@ entry!(main);
 /// What a scenario does.
 type Run = fn(&mut Host);
 
-/// Each scenario's name. All but `selftest` need Leasehold below.
-const ALL: [(&str, Run); 17] = [
+/// What does not need Leasehold below.
+const WITHOUT: [&str; 2] = ["selftest", "alike"];
+
+/// Each scenario's name.
+const ALL: [(&str, Run); 19] = [
     ("selftest", selftest::run),
     ("warm-tlb", warm_tlb::run),
     ("bad-lend", bad_lend::run),
@@ -42,6 +47,8 @@ const ALL: [(&str, Run); 17] = [
     ("taken", taken::run),
     ("given", given::run),
     ("access", access::run),
+    ("lost", lost::run),
+    ("alike", alike::run),
     ("tenants", tenants::run),
     ("unmapped", unmapped::run),
 ];
@@ -51,7 +58,7 @@ fn main(tree: u64) -> ! {
     let name = args::value(host.machine.args, "scenario").unwrap_or("");
     match ALL.iter().find(|(n, _)| *n == name) {
         Some((_, run)) => {
-            if name == "selftest" || host.find() {
+            if WITHOUT.contains(&name) || host.find() {
                 run(&mut host);
             }
         }
