@@ -14,6 +14,7 @@ mod parties;
 mod selftest;
 mod served;
 mod smp;
+mod stepped;
 mod taken;
 mod tenants;
 mod unmapped;
@@ -31,7 +32,7 @@ type Run = fn(&mut Host);
 const WITHOUT: [&str; 2] = ["selftest", "alike"];
 
 /// Each scenario's name.
-const ALL: [(&str, Run); 19] = [
+const ALL: [(&str, Run); 20] = [
     ("selftest", selftest::run),
     ("warm-tlb", warm_tlb::run),
     ("bad-lend", bad_lend::run),
@@ -48,6 +49,7 @@ const ALL: [(&str, Run); 19] = [
     ("given", given::run),
     ("access", access::run),
     ("lost", lost::run),
+    ("stepped", stepped::run),
     ("alike", alike::run),
     ("tenants", tenants::run),
     ("unmapped", unmapped::run),

@@ -78,7 +78,7 @@ const WAYS: [Way; 15] = [
 ];
 
 /// What is not a general register and must stay as it is.
-fn aside() -> [u64; 6] {
+pub fn aside() -> [u64; 6] {
     [
         read_register!("mdscr_el1"),
         read_register!("oslsr_el1"),
