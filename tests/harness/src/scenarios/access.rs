@@ -1,6 +1,7 @@
 //! Every kind of access, from everywhere, by each mechanism alone: a bare-metal host has the rules, and tells of each.
 
 use super::{Context, LIMIT, Needs, Scenario, Verdict, steps};
+use crate::bench::Bench;
 use crate::machine::Machine;
 use crate::report::{End, Outcome, Source};
 
@@ -47,6 +48,14 @@ const REAL: [(&str, &str); 3] = [
 /// As many aborts are compared at least.
 const LEAST_ALIKE: usize = 100;
 
+/// Mechanisms, and how many touches each gets; `LEASEHOLD_FAULTS` says another number.
+const MANY: [(&str, u64); 4] = [
+    ("external-abort", 100_000),
+    ("tagged-abort", 100_000),
+    ("alignment-abort,external-abort", 100_000),
+    ("decoy", 10_000),
+];
+
 /// Lines that EL2's log has at once of one kind (hyp-core's `fault::BURST`).
 const BURST: u64 = 4;
 
@@ -56,8 +65,32 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     let halt = Scenario::new("access/halt", Needs::Board, halt);
     let lost = ["external-abort", "decoy", "tagged-abort"].map(lost);
     let alike = REAL.into_iter().flat_map(|real| [MAX, A53].map(|cpu| alike(real, cpu)));
-    let all = max.into_iter().chain(a53).chain([halt]).chain(lost);
-    all.chain(alike).collect()
+    let many = MANY.map(|(mechanism, faults)| many(mechanism, faults));
+    let poisoned = Scenario::new("access/poison-hpfar", Needs::Board, |context| {
+        // By a policy that says other than the bus.
+        let machine = context.testhost_on("poison-hpfar", "access")?.smp(1);
+        let machine = machine.bootargs("scenario=access mechanism=alignment-abort");
+        let machine = machine.el2_arg("leasehold.fault=all=alignment-abort!");
+        steps(&machine, &["load 64", "permission faults"])?;
+        Ok(())
+    });
+    let all = max.into_iter().chain(a53).chain([halt, poisoned]).chain(lost);
+    all.chain(alike).chain(many).collect()
+}
+
+/// EL2 takes no longer for an access after very many of them.
+fn many(mechanism: &'static str, faults: u64) -> Scenario {
+    Scenario::new(format!("access/many/{mechanism}"), Needs::Board, move |context| {
+        let asked = std::env::var("LEASEHOLD_FAULTS").ok();
+        let faults = asked.map_or(Ok(faults), |text| text.parse())?;
+        let bench = Bench::new(context.artifacts, context.name)?;
+        let [first, last] = bench.first_and_last(mechanism, faults)?;
+        if last <= first {
+            Ok(())
+        } else {
+            Err(format!("{first} instructions at first, {last} after {faults} touches").into())
+        }
+    })
 }
 
 /// An abort is what the CPU makes itself of a fault of that kind, where there is no EL2.

@@ -10,6 +10,7 @@ mod deputy;
 mod fault_classes;
 mod given;
 mod lost;
+mod many;
 mod parties;
 mod selftest;
 mod served;
@@ -32,7 +33,7 @@ type Run = fn(&mut Host);
 const WITHOUT: [&str; 2] = ["selftest", "alike"];
 
 /// Each scenario's name.
-const ALL: [(&str, Run); 20] = [
+const ALL: [(&str, Run); 21] = [
     ("selftest", selftest::run),
     ("warm-tlb", warm_tlb::run),
     ("bad-lend", bad_lend::run),
@@ -51,6 +52,7 @@ const ALL: [(&str, Run); 20] = [
     ("lost", lost::run),
     ("stepped", stepped::run),
     ("alike", alike::run),
+    ("many", many::run),
     ("tenants", tenants::run),
     ("unmapped", unmapped::run),
 ];

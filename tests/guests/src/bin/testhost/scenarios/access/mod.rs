@@ -18,7 +18,7 @@ use leasehold_guests::host::Host;
 use leasehold_guests::pages::{Block, PAGE};
 use leasehold_guests::{args, ffa, pattern, vm};
 use rules::{Alone, Answer, Kind};
-use ways::{Act, Needs, Way};
+use ways::{Act, Needs, Spot, Way};
 
 /// ESR_ELx.EC of a data abort and of an instruction abort from a lower Exception level; with one more, from the same.
 const DATA: u64 = 0x24;
@@ -29,6 +29,8 @@ const IL: u64 = 1 << 25;
 const CM: u64 = 1 << 8;
 const S1PTW: u64 = 1 << 7;
 const WNR: u64 = 1 << 6;
+/// A synchronous External abort.
+const EXTERNAL: u64 = 0x10;
 /// A translation fault at level 3.
 const TRANSLATION: u64 = 0x07;
 
@@ -125,6 +127,7 @@ pub fn run(host: &mut Host) {
         return;
     }
     bench.all(host, &[Half::Off]);
+    bench.permission(host);
     host.translate();
     map(host, &bench);
     bench.all(host, &[Half::Lower, Half::Upper]);
@@ -271,6 +274,49 @@ impl Bench {
         let dirt = self.behind.differs(pattern::at);
         host.report
             .step("behind the table", dirt.is_none(), format_args!("{dirt:x?}"));
+    }
+
+    /// Stage 2 lets nobody execute devices, and that is the one permission fault there is. What it has to do with the page
+    /// that was refused before is nothing: it is answered as by the bus, whatever the policy says, and has no record.
+    fn permission(&self, host: &mut Host) {
+        let Ok(handle) = host.mail().lend(self.id, &[(self.page.base(), 1)]) else {
+            return;
+        };
+        let device = host.machine.uart;
+        let mut wrong = 0;
+        for sp0 in [false, true] {
+            let _ = self.touch(host, &Touch::of(&ways::EL1[3], Half::Off));
+            vm::drain_faults();
+            let way = Way {
+                spot: Spot::In(0),
+                ..ways::EL1[26]
+            };
+            let touch = Touch {
+                sp0,
+                ..Touch::of(&way, Half::Off)
+            };
+            let mut registers = Registers::new(device, sp0);
+            // SAFETY: what is jumped to cannot be executed.
+            let outcome = unsafe { one::Instruction::JUMP.run(&mut registers) };
+            let good = outcome.is_err_and(|fault| {
+                (fault.esr, fault.far, fault.elr) == (touch.syndrome(0) | EXTERNAL, device, device)
+                    && fault.vector == touch.vector()
+            });
+            let recorded = vm::drain_faults();
+            wrong += u32::from(!good || recorded != 0);
+            host.report.step(
+                "fetch from a device",
+                good && recorded == 0,
+                format_args!("SP0 {sp0}: {outcome:x?}, {recorded} records"),
+            );
+        }
+        let back = ffa::reclaim(handle);
+        host.report.step(
+            "permission faults",
+            wrong == 0 && back.is_ok(),
+            format_args!("{wrong} wrong, {back:?}"),
+        );
+        self.page.fill(pattern::at);
     }
 
     /// The page that is lent for a touch.
