@@ -50,7 +50,7 @@ const LEAST_ALIKE: usize = 100;
 
 /// Mechanisms, and how many touches each gets; `LEASEHOLD_FAULTS` says another number.
 const MANY: [(&str, u64); 4] = [
-    ("external-abort", 100_000),
+    ("external-abort", 1_000_000),
     ("tagged-abort", 100_000),
     ("alignment-abort,external-abort", 100_000),
     ("decoy", 10_000),

@@ -17,7 +17,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         Scenario::new("sabotage/decoy-invalidation", Needs::Board, |context| {
             noticed(
                 &alone(context, "break-decoy-invalidation", "decoy")?,
-                &["load 64", "EL0 load"],
+                &["one after the other"],
             )
         }),
         Scenario::new("sabotage/decoy-scrub", Needs::Board, |context| {

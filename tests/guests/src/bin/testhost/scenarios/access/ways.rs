@@ -133,11 +133,17 @@ const fn el0(name: &'static str, stub: Stub, kind: Kind, needs: Needs, gives: Op
     }
 }
 
-const LOAD: Way = el1("load 64", I::LOAD, Kind::Load, Needs::Nothing, |r| r.x[3] = 0);
+/// A plain load.
+pub const LOAD: Way = el1("load 64", I::LOAD, Kind::Load, Needs::Nothing, |r| r.x[3] = 0);
 const PAIR: Way = el1("load pair", I::LOAD_PAIR, Kind::Load, Needs::Nothing, |r| {
     (r.x[3], r.x[4]) = (0, 0);
 });
-const STORE: Way = el1("store 64", I::STORE, Kind::Store, Needs::Nothing, |_| {});
+/// A plain store.
+pub const STORE: Way = el1("store 64", I::STORE, Kind::Store, Needs::Nothing, |_| {});
+
+/// A jump there.
+pub const FETCH: Way = el1("fetch", I::JUMP, Kind::Fetch, Needs::Nothing, |_| {});
+const ZERO: Way = el1("dc zva", I::ZERO, Kind::Store, Needs::Normal, |_| {});
 
 /// From EL1.
 pub const EL1: [Way; 36] = [
@@ -206,8 +212,8 @@ pub const EL1: [Way; 36] = [
             (r.x[4], r.x[5]) = (0, 0);
         },
     ),
-    el1("dc zva", I::ZERO, Kind::Store, Needs::Normal, |_| {}),
-    el1("fetch", I::JUMP, Kind::Fetch, Needs::Nothing, |_| {}),
+    ZERO,
+    FETCH,
     Way {
         act: Act::El1(I::LOAD, |r| r.x[3] = own(r.x[0], 4)),
         needs: Needs::Normal,
@@ -319,8 +325,8 @@ pub const WALKS: [Way; 6] = [
     LOAD,
     PAIR,
     STORE,
-    EL1[25],
-    EL1[26],
+    ZERO,
+    FETCH,
     el1("at s1e1r", I::TRANSLATE, Kind::Translate, Needs::Nothing, |_| {}),
 ];
 
