@@ -40,7 +40,12 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             decoy::walk(context, cpu)
         })
     });
-    demo.into_iter().chain(decoys).collect()
+    let revoked = kinds.map(|(name, cpu)| {
+        Scenario::new(format!("maps/decoy-revoked/{name}"), Needs::Board, move |context| {
+            decoy::revoked(context, cpu)
+        })
+    });
+    demo.into_iter().chain(decoys).chain(revoked).collect()
 }
 
 /// Stops the demo when its guest begins, and when all is over.

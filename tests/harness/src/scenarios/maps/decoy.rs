@@ -13,6 +13,9 @@ const ENTER: &str = "lh_enter_guest";
 /// How many steps are looked at.
 const STEPS: usize = 2;
 
+/// As many calls are waited for at most until there is a lend among them.
+const CALLS: u32 = 8;
+
 /// Input and output address, and length, of all that a map leads to.
 type Ways = BTreeSet<(u64, u64, u64)>;
 
@@ -55,6 +58,62 @@ pub(super) fn walk(context: &Context<'_>, cpu: &str) -> Verdict {
     Ok(())
 }
 
+/// Holds a CPU at its step, while another lends a page that is none of that step's: the lend does not wait, and when it is
+/// done the held CPU's tables lead to that page no more.
+pub(super) fn revoked(context: &Context<'_>, cpu: &str) -> Verdict {
+    let folder = tempfile::tempdir()?;
+    let port = folder.path().join("gdb");
+    let elf = std::fs::read(context.board("release")?.elf)?;
+    let host = std::fs::read(context.guest("testhost")?.with_extension("elf"))?;
+    let machine = context.testhost("revoked")?.cpu(cpu).smp(2);
+    let machine = machine.el2_arg("leasehold.fault=all=decoy");
+    let gdb = format!("unix:{},server=on,wait=off", port.display());
+    let mut run = machine.args(["-S", "-no-shutdown", "-gdb", &gdb]).start()?;
+    let mut seen = Seen {
+        gdb: Gdb::connect(&port)?,
+        pages: BTreeMap::new(),
+    };
+    seen.stop_at(HOST_ENTRY)?;
+    seen.stop_at(symbol(&elf, ENTER)?)?;
+    // The one that is served is the second; the first lends.
+    let mut before = seen.of_devices()?.ranges;
+    if seen.of_cpu(1)?.ranges == before {
+        return Err("the CPU is not at a step".into());
+    }
+    // The call, and what is behind it; the host is linked at 0.
+    let call = HOST_ENTRY + symbol(&host, "lh_hvc_at")?;
+    let mut calls = 0;
+    let lent = loop {
+        seen.stop_alone_at(0, call + 4)?;
+        let now = seen.of_devices()?.ranges;
+        if length(&now) < length(&before) {
+            break now;
+        }
+        before = now;
+        calls += 1;
+        if calls == CALLS {
+            return Err(format!("no lend among {calls} calls").into());
+        }
+        seen.stop_alone_at(0, call)?;
+    };
+    let own = seen.of_cpu(1)?;
+    if let Some(leaf) = own.leaves.iter().find(|leaf| !is_in(&lent, leaf.output)) {
+        return Err(format!("after {calls} calls the step's tables still lead to {leaf:x?}").into());
+    }
+    seen.gdb.go_on()?;
+    run.wait_for_on(Source::El2, "host: system off", SOON)?;
+    run.kill().steps().check(&["leasehold is there", "served meanwhile"])?;
+    Ok(())
+}
+
+fn length(ranges: &[(u64, u64)]) -> u64 {
+    ranges.iter().map(|(start, end)| end - start).sum()
+}
+
+fn is_in(ranges: &[(u64, u64)], at: u64) -> bool {
+    ranges.iter().any(|(start, end)| (*start..*end).contains(&at))
+}
+
 fn symbol(elf: &[u8], name: &str) -> Result<u64> {
     let file = object::File::parse(elf)?;
     let found = file.symbols().find(|symbol| symbol.name() == Ok(name));
@@ -75,12 +134,34 @@ impl Seen {
         Ok(Map::walk(self, only_root(&streams)?)?)
     }
 
+    /// Lets one CPU run until it comes there, and holds the others.
+    fn stop_alone_at(&mut self, cpu: u32, address: u64) -> Result<()> {
+        self.gdb.set_breakpoint(address)?;
+        let stop = self.gdb.go_on_alone(cpu)?;
+        self.gdb.clear_breakpoint(address)?;
+        self.pages.clear();
+        match stop.starts_with("T05") {
+            true => Ok(()),
+            false => Err(format!("stopped by {stop:?} before {address:#x}").into()),
+        }
+    }
+
+    fn root_of(&mut self, cpu: u32) -> Result<Root> {
+        let table = self.gdb.register(cpu, "VTTBR_EL2")?;
+        Ok(Root::of_cpu(table, self.gdb.register(cpu, "VTCR_EL2")?)?)
+    }
+
+    /// What that CPU's tables lead to.
+    fn of_cpu(&mut self, cpu: u32) -> Result<Map> {
+        let root = self.root_of(cpu)?;
+        Ok(Map::walk(self, root)?)
+    }
+
     /// The CPU is on tables of its own, which lead where the host's do, and besides one page of what is lent to a page of
     /// EL2's, which is of zeroes. The host's tables lead nowhere but where they always did, and not to what is lent.
     fn during_step(&mut self, whole: &[(u64, u64)], kept: &[(u64, u64)]) -> Result<Decoy> {
         let devices = self.of_devices()?;
-        let table = self.gdb.register(0, "VTTBR_EL2")?;
-        let root = Root::of_cpu(table, self.gdb.register(0, "VTCR_EL2")?)?;
+        let root = self.root_of(0)?;
         let streams = self.streams()?;
         if root == only_root(&streams)? {
             return Err("the CPU is on the host's tables".into());
@@ -94,7 +175,6 @@ impl Seen {
         if !theirs.is_subset(&its) {
             return Err("its tables do not lead to all that is the host's".into());
         }
-        let is_in = |ranges: &[(u64, u64)], at: u64| ranges.iter().any(|(start, end)| (*start..*end).contains(&at));
         if !is_in(kept, scratch) || self.page(scratch)?.iter().any(|word| *word != 0) {
             return Err(format!("{page:#x} leads to {scratch:#x}, which is no page of zeroes of EL2's").into());
         }

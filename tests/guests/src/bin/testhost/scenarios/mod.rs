@@ -12,6 +12,7 @@ mod given;
 mod lost;
 mod many;
 mod parties;
+mod revoked;
 mod selftest;
 mod served;
 mod smp;
@@ -33,7 +34,7 @@ type Run = fn(&mut Host);
 const WITHOUT: [&str; 2] = ["selftest", "alike"];
 
 /// Each scenario's name.
-const ALL: [(&str, Run); 21] = [
+const ALL: [(&str, Run); 22] = [
     ("selftest", selftest::run),
     ("warm-tlb", warm_tlb::run),
     ("bad-lend", bad_lend::run),
@@ -53,6 +54,7 @@ const ALL: [(&str, Run); 21] = [
     ("stepped", stepped::run),
     ("alike", alike::run),
     ("many", many::run),
+    ("revoked", revoked::run),
     ("tenants", tenants::run),
     ("unmapped", unmapped::run),
 ];
