@@ -16,7 +16,7 @@ use leasehold_guests::arch::one::{self, Registers};
 use leasehold_guests::arch::probe::Fault;
 use leasehold_guests::host::Host;
 use leasehold_guests::pages::{Block, PAGE};
-use leasehold_guests::{args, ffa, pattern, vm};
+use leasehold_guests::{args, ffa, pattern, read_register, vm};
 use rules::{Alone, Answer, Kind};
 use ways::{Act, Needs, Spot, Way};
 
@@ -284,6 +284,21 @@ impl Bench {
             return;
         };
         vm::drain_faults();
+        if half != Half::Off {
+            // The tables are the host's: they tell where it is, and nothing is touched.
+            let mut registers = Registers::new(half.of(self.page.base(), &ways::LOAD), false);
+            // SAFETY: changes PAR_EL1.
+            let outcome = unsafe { one::Instruction::TRANSLATE.run(&mut registers) };
+            // F, and PA in bits 47:12.
+            let par = read_register!("par_el1");
+            let found = par & 1 == 0 && par & 0xffff_ffff_f000 == self.page.base();
+            let records = vm::drain_faults();
+            host.report.step(
+                "its own tables tell",
+                outcome.is_ok() && found && records == 0,
+                format_args!("{half:?}: {outcome:x?} PAR_EL1 {par:#x}, {records} records"),
+            );
+        }
         let [stored, loaded] = [&ways::STORE, &ways::LOAD].map(|way| self.touch(host, &Touch::of(way, half)));
         let records = vm::drain_faults();
         let found = loaded.registers.map_or(0, |(_, after, _)| after.x[3]);
