@@ -19,7 +19,7 @@ SECTIONS
         *(.bss .bss.*) *(COMMON)
         . = ALIGN(4096);
         PROVIDE_HIDDEN(__bss_end = .);
-        . += 0x10000;
+        . += 0x20000;
         PROVIDE_HIDDEN(__stack_end = .);
         PROVIDE_HIDDEN(__image_end = .);
     }

@@ -72,6 +72,8 @@ pub struct Faults {
     classes: [OfClass; Class::COUNT],
     device_limit: Limiter,
     device_events: u64,
+    nothing_limit: Limiter,
+    nothing_events: u64,
     log: FaultLog,
     progress: Progress,
 }
@@ -94,6 +96,8 @@ impl Faults {
             ],
             device_limit: Limiter::new(hz),
             device_events: 0,
+            nothing_limit: Limiter::new(hz),
+            nothing_events: 0,
             log: FaultLog::new(),
             progress: Progress::new(),
         }
@@ -248,6 +252,15 @@ impl Faults {
     pub fn uses(&self, mechanism: Mechanism) -> bool {
         let mut chains = self.classes.iter().map(|of| &of.chain);
         chains.any(|chain| (0..chain.len()).any(|link| chain.link(link) == mechanism))
+    }
+
+    /// Counts an access to what is nobody's. Where there is to be a line of log about it, how many had none since the last
+    /// one.
+    #[cold]
+    pub fn nothing(&mut self, now: u64) -> Option<u64> {
+        self.nothing_events = self.nothing_events.wrapping_add(1);
+        let limit = &mut self.nothing_limit;
+        limit.admits(now).then(|| limit.spend(now, self.nothing_events))
     }
 
     /// Takes the oldest record for the host, with how many were lost before it.
@@ -447,6 +460,15 @@ mod tests {
             tried("all=unmapped!", 1),
             [Delivery::Special(Special::PassOn), external]
         );
+    }
+
+    #[test]
+    fn touches_of_nothing_have_few_lines() {
+        let mut faults = Faults::new(Policy::DEFAULT, RULES, 1_000);
+        let lines: Vec<_> = (0..3000).filter_map(|now| faults.nothing(now)).collect();
+        // A burst, and one each thousand ticks.
+        assert_eq!(lines.len() as u64, limit::BURST + 2);
+        assert_eq!(lines.iter().sum::<u64>() + lines.len() as u64, 2001);
     }
 
     #[test]

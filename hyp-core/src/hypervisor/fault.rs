@@ -224,14 +224,19 @@ impl<B: Board> Hypervisor<B> {
     /// No memory, or none that a VM may know of: what a bus without anything at that address would answer.
     #[cold]
     fn nothing_there(&self, frame: &mut TrapFrame, access: &Access, state: PageState) {
-        crate::log::warn!(
-            "host: {=str} access at VA {=u64:#x}, IPA {}, PC {=u64:#x}: {}",
-            access.class.name(),
-            access.far,
-            access.page,
-            frame.back.elr,
-            state,
-        );
+        // A host whose vectors are nowhere comes here again and again.
+        let unsaid = self.state.lock().faults.nothing(arch::counter());
+        if let Some(unsaid) = unsaid {
+            crate::log::warn!(
+                "host: {=str} access at VA {=u64:#x}, IPA {}, PC {=u64:#x}: {} ({=u64} like it not shown)",
+                access.class.name(),
+                access.far,
+                access.page,
+                frame.back.elr,
+                state,
+                unsaid,
+            );
+        }
         let (rules, origin) = (&self.facts().rules, self.origin(&frame.back));
         if let Delivery::Exception(exception) = Mechanism::EXTERNAL_ABORT.deliver(access, rules, || origin) {
             arch::deliver(&mut frame.back, &exception);

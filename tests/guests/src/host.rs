@@ -8,7 +8,7 @@ use crate::arch::smp;
 use crate::console;
 use crate::expect::Expected;
 use crate::ffa::Mailbox;
-use crate::lender::Image;
+use crate::lender::{self, Guest, Image};
 use crate::pages::{Block, Pages};
 use crate::psci;
 use crate::report::Report;
@@ -127,6 +127,32 @@ impl Host {
             }
             Err(error) => crate::stop(format_args!("RX and TX cannot be mapped: {error}")),
         }
+    }
+
+    /// Lends these to a new VM: its id, and the lease's handle.
+    pub fn lend(&mut self, parts: &[Block]) -> Option<(u64, u64)> {
+        let created = vm::create();
+        let id = self.report.value("create", created)?;
+        let lent = self.mail().lend(id, &lender::ranges::<4>(parts));
+        Some((id, self.report.value("lend", lent)?))
+    }
+
+    /// Lets both windows map 2 MiB in pages, and EL0 fetch from one of them, as far as stage 1 goes.
+    pub fn map_in_pages(&mut self, area: Block, code: Block) {
+        if let Some(space) = &self.space {
+            space.set_granule(&mut self.pages, area, true);
+            let at = code.base();
+            space.map_pages(&mut self.pages, mmu::user(at), at, code.bytes(), Access::UserCode);
+        }
+    }
+
+    /// A guest that does nothing but live in `memory`, when it has run for the first time.
+    pub fn running(&mut self, image: &Image, memory: Block) -> Option<Guest> {
+        let made = Guest::started(&self.mail(), image, "", &[memory]);
+        let mut guest = self.report.value("guest", made)?;
+        let ready = guest.run();
+        self.report.value("runs", ready);
+        Some(guest)
     }
 
     /// The guest's program, from the ramdisk.

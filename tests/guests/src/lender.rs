@@ -188,6 +188,21 @@ impl Guest {
         }
     }
 
+    /// The same, ready to run.
+    ///
+    /// # Errors
+    /// The step that failed.
+    pub fn started(mail: &Mailbox, image: &Image, arguments: &str, blocks: &[Block]) -> Result<Guest, Failed> {
+        let guest = Guest::new(mail, image, arguments, blocks)?;
+        match guest.start(image) {
+            Ok(()) => Ok(guest),
+            Err(failed) => {
+                let _ = guest.end();
+                Err(failed)
+            }
+        }
+    }
+
     /// Lends it something more, which it must retrieve.
     ///
     /// # Errors

@@ -75,6 +75,14 @@ impl Gdb {
         self.ask("vCont;c")
     }
 
+    /// The same with one CPU alone; the others stay where they are.
+    ///
+    /// # Errors
+    /// When nothing stops it in time.
+    pub fn go_on_alone(&mut self, cpu: u32) -> io::Result<String> {
+        self.ask(&format!("vCont;c:p1.{:x}", cpu + 1))
+    }
+
     /// A system register of a CPU, by the name that the architecture gives it.
     ///
     /// # Errors

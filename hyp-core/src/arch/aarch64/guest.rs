@@ -5,7 +5,7 @@
 use super::barrier;
 use super::features::Features;
 use super::fp::{self, SimdState};
-use super::host::{self, CPTR_RES1, CPTR_TFP, CPTR_TSM, CPTR_TZ, Stage2Registers, hcr};
+use super::host::{self, CPTR_RES1, CPTR_TFP, CPTR_TSM, CPTR_TZ, Stage2Registers, hcr, hpfar};
 use super::percpu::PerCpu;
 use super::sysreg::{read, write};
 use super::timer::VirtualTimer;
@@ -281,7 +281,7 @@ impl<'a> Run<'a> {
             0 => Exit::Sync {
                 esr: read!("esr_el2"),
                 far: read!("far_el2"),
-                hpfar: read!("hpfar_el2"),
+                hpfar: hpfar(),
             },
             1 => Exit::Interrupt,
             _ => Exit::SError,

@@ -10,6 +10,8 @@ use super::sysreg::{field, read, write};
 use super::vectors::Return;
 use super::{barrier, timer};
 use crate::fault::{Exception, Extras, OriginState, Task, Trace};
+use crate::trap::Esr;
+use core::sync::atomic::{AtomicU64, Ordering};
 use leasehold_hal::{Stage2Geometry, Vmid};
 use leasehold_memory_map::{Address, Ipa, PhysAddr};
 
@@ -314,7 +316,30 @@ pub struct AbortRegisters {
 pub fn abort_registers() -> AbortRegisters {
     AbortRegisters {
         far: read!("far_el2"),
-        hpfar: read!("hpfar_el2"),
+        hpfar: hpfar(),
+    }
+}
+
+/// HPFAR_EL2 after an abort. It is UNKNOWN after a permission fault that was not a stage-1 walk's (Arm ARM, HPFAR_EL2); QEMU
+/// writes it nevertheless, and a build for tests has the last abort's there, as a CPU may.
+#[inline(always)]
+pub fn hpfar() -> u64 {
+    if cfg!(feature = "poison-hpfar") {
+        stale_hpfar()
+    } else {
+        read!("hpfar_el2")
+    }
+}
+
+#[cold]
+fn stale_hpfar() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    match Esr::new(read!("esr_el2")).abort_from_below() {
+        Some((iss, _)) if iss.hpfar_valid() => {
+            LAST.store(read!("hpfar_el2"), Ordering::Relaxed);
+            read!("hpfar_el2")
+        }
+        _ => LAST.load(Ordering::Relaxed),
     }
 }
 

@@ -8,7 +8,7 @@
 use super::barrier;
 use super::features::Features;
 use super::guest::{GuestContext, enter};
-use super::host::hcr;
+use super::host::{hcr, hpfar};
 use super::percpu::PerCpu;
 use super::sysreg::{read, write};
 use super::vectors::{Return, TrapFrame};
@@ -176,6 +176,9 @@ impl PutAside {
 fn switch_tables(vttbr: u64) {
     write!("vttbr_el2", vttbr);
     barrier::isb();
+    if cfg!(feature = "break-decoy-invalidation") {
+        return;
+    }
     barrier::tlbi_vmalls12e1();
     barrier::dsb_ish();
     barrier::isb();
@@ -197,7 +200,7 @@ pub fn step(frame: &mut TrapFrame, root: PhysAddr, features: &Features) -> Stepp
         0 => Stepped::Sync {
             esr: read!("esr_el2"),
             far: read!("far_el2"),
-            hpfar: read!("hpfar_el2"),
+            hpfar: hpfar(),
         },
         _ => Stepped::Otherwise,
     };

@@ -31,14 +31,99 @@ pub fn number() -> usize {
     (read_register!("tpidr_el1") as usize).min(MOST - 1)
 }
 
-/// `DAIF`, `CurrentEL`, `SPSel` and, where there is one, `PAN` (bit 22), as they stand in `SPSR_EL1`.
-pub fn pstate() -> u64 {
-    let mut value = read_register!("daif") | read_register!("CurrentEL") | read_register!("SPSel");
-    // ID_AA64MMFR1_EL1.PAN
-    if read_register!("id_aa64mmfr1_el1") >> 20 & 0xf != 0 {
-        value |= read_register!("S3_0_C4_C2_3");
+/// A bit of `PSTATE` that a feature brings: where it stands in `SPSR_EL1`, and the field of an ID register that says since
+/// when there is one.
+struct Feature {
+    bit: u64,
+    id: fn() -> u64,
+    shift: u32,
+    least: u64,
+}
+
+fn pfr0() -> u64 {
+    read_register!("id_aa64pfr0_el1")
+}
+
+fn pfr1() -> u64 {
+    read_register!("id_aa64pfr1_el1")
+}
+
+fn mmfr1() -> u64 {
+    read_register!("id_aa64mmfr1_el1")
+}
+
+fn mmfr2() -> u64 {
+    read_register!("id_aa64mmfr2_el1")
+}
+
+impl Feature {
+    const fn new(bit: u32, id: fn() -> u64, shift: u32, least: u64) -> Feature {
+        Feature {
+            bit: 1 << bit,
+            id,
+            shift,
+            least,
+        }
     }
-    value
+
+    fn is_there(&self) -> bool {
+        (self.id)() >> self.shift & 0xf >= self.least
+    }
+}
+
+/// PAN, UAO, DIT, TCO, SSBS and ALLINT.
+const FEATURES: [Feature; 6] = [
+    Feature::new(22, mmfr1, 20, 1),
+    Feature::new(23, mmfr2, 4, 1),
+    Feature::new(24, pfr0, 48, 1),
+    Feature::new(25, pfr1, 8, 1),
+    Feature::new(12, pfr1, 4, 2),
+    Feature::new(13, pfr1, 36, 1),
+];
+
+/// The bits of `PSTATE`, as they stand in `SPSR_EL1`, that features bring which are there: of PAN, UAO, DIT, TCO, SSBS
+/// and ALLINT.
+pub fn pstate_bits() -> impl Iterator<Item = u64> {
+    FEATURES
+        .iter()
+        .filter(|feature| feature.is_there())
+        .map(|feature| feature.bit)
+}
+
+/// `DAIF`, `CurrentEL`, `SPSel` and [`pstate_bits`], as they stand in `SPSR_EL1`.
+pub fn pstate() -> u64 {
+    let always = read_register!("daif") | read_register!("CurrentEL") | read_register!("SPSel");
+    pstate_bits().fold(always, |value, bit| {
+        value
+            | match bit {
+                PAN => read_register!("S3_0_C4_C2_3"),
+                UAO => read_register!("S3_0_C4_C2_4"),
+                DIT => read_register!("S3_3_C4_C2_5"),
+                TCO => read_register!("S3_3_C4_C2_7"),
+                SSBS => read_register!("S3_3_C4_C2_6"),
+                _ => read_register!("S3_0_C4_C3_0"),
+            }
+    })
+}
+
+const PAN: u64 = 1 << 22;
+const UAO: u64 = 1 << 23;
+const DIT: u64 = 1 << 24;
+const TCO: u64 = 1 << 25;
+const SSBS: u64 = 1 << 12;
+
+/// Sets those of [`pstate_bits`] that are in `bits`, and clears the others.
+pub fn set_pstate(bits: u64) {
+    for bit in pstate_bits() {
+        match bit {
+            PAN => write_register!("S3_0_C4_C2_3", bits & bit),
+            UAO => write_register!("S3_0_C4_C2_4", bits & bit),
+            DIT => write_register!("S3_3_C4_C2_5", bits & bit),
+            TCO => write_register!("S3_3_C4_C2_7", bits & bit),
+            SSBS => write_register!("S3_3_C4_C2_6", bits & bit),
+            _ => write_register!("S3_0_C4_C3_0", bits & bit),
+        }
+    }
 }
 
 /// The virtual counter.

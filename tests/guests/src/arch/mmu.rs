@@ -35,6 +35,8 @@ pub enum Access {
     User,
     /// EL0 reads and executes, EL1 reads.
     UserCode,
+    /// EL0 reads, writes and executes, EL1 reads and writes.
+    UserAll,
 }
 
 impl Access {
@@ -44,6 +46,7 @@ impl Access {
             Access::Kernel => normal | UXN,
             Access::User => normal | USER | UXN | PXN,
             Access::UserCode => normal | USER | READ_ONLY | PXN,
+            Access::UserAll => normal | USER | PXN,
         }
     }
 }
@@ -59,6 +62,12 @@ pub const fn user(a: u64) -> u64 {
 }
 
 const USER_WINDOW: u64 = 128 * GIB;
+
+/// Where what is at physical address `a`, in the first gigabyte of RAM, may be mapped for an EL0 with AArch32. Nothing is
+/// mapped there of itself.
+pub const fn narrow(a: u64) -> u64 {
+    a % GIB + 3 * GIB
+}
 
 /// A set of tables.
 pub struct Space {

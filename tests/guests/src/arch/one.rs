@@ -42,6 +42,7 @@ global_asm!(
     .arch_extension sve
     .arch_extension lse
     .arch_extension mops
+    .arch_extension rcpc
 
     // x0: the registers, x1: which instruction. What is in between has no register to spare: TPIDR_EL0 and TPIDRRO_EL0
     // hold an address each.
@@ -114,6 +115,18 @@ lh_one_begin:
     one     cpyfp [x3]!, [x0]!, x2!
     one     cpyfm [x3]!, [x0]!, x2!
     one     cpyfe [x3]!, [x0]!, x2!
+    one     br x0
+    one     at s1e1r, x0
+    one     ldr w3, [x0]
+    one     ldrsh x3, [x0]
+    one     ldtr x3, [x0]
+    one     ldapr x3, [x0]
+    one     ldaxp x3, x4, [x0]
+    one     ldp q0, q1, [x0]
+    one     strb w1, [x0]
+    one     sttr x1, [x0]
+    one     str q0, [x0]
+    one     st1d {{z0.d}}, p0, [x0]
     .global lh_one_end
 lh_one_end:
     msr     tpidr_el0, x0
@@ -223,6 +236,36 @@ impl Instruction {
     /// The same: the epilogue.
     pub const COPY_END: Instruction = Instruction(23);
 
+    /// Jumps there.
+    pub const JUMP: Instruction = Instruction(24);
+    /// Asks for the translation of it, as for a load at EL1 (`AT S1E1R`).
+    pub const TRANSLATE: Instruction = Instruction(25);
+    /// 32 bits into `w3`.
+    pub const LOAD_WORD: Instruction = Instruction(26);
+    /// 16 bits into `x3`, with the sign.
+    pub const LOAD_SIGNED: Instruction = Instruction(27);
+    /// 64 bits into `x3`, as EL0 may.
+    pub const LOAD_UNPRIVILEGED: Instruction = Instruction(28);
+    /// 64 bits into `x3`, with acquire semantics of FEAT_LRCPC.
+    pub const LOAD_ACQUIRE_PC: Instruction = Instruction(29);
+    /// `x3` and `x4`, exclusively, with acquire semantics.
+    pub const LOAD_EXCLUSIVE_PAIR: Instruction = Instruction(30);
+    /// `q0` and `q1`.
+    pub const LOAD_VECTOR_PAIR: Instruction = Instruction(31);
+    /// A byte of `w1`.
+    pub const STORE_BYTE: Instruction = Instruction(32);
+    /// `x1`, as EL0 may.
+    pub const STORE_UNPRIVILEGED: Instruction = Instruction(33);
+    /// `q0`.
+    pub const STORE_VECTOR: Instruction = Instruction(34);
+    /// `z0`, as `p0` says.
+    pub const STORE_SVE: Instruction = Instruction(35);
+
+    /// Where it is.
+    pub fn pc(self) -> u64 {
+        (&raw const lh_one_begin) as u64 + self.0 * 8
+    }
+
     /// Executes it with these registers. The link register's value is not among what it is given.
     ///
     /// # Errors
@@ -271,11 +314,19 @@ static FAULTS: [OfCpu; cpu::MOST] = [const {
 /// Called by the vector.
 pub(super) fn recover(frame: &mut Frame) -> bool {
     let at = |symbol: &u8| (&raw const *symbol) as u64;
-    if !(at(&lh_one_begin)..at(&lh_one_end)).contains(&frame.elr) || !matches!(frame.vector, 0 | 4) {
+    let all = at(&lh_one_begin)..at(&lh_one_end);
+    if !matches!(frame.vector, 0 | 4) {
         return false;
     }
+    // What it jumped to; x30 is where the jump is.
+    let in_jump = frame.elr == frame.x[0] && all.contains(&frame.x[30]);
+    let next = match all.contains(&frame.elr) {
+        true => frame.elr + 4,
+        false if in_jump => frame.x[30] + 4,
+        false => return false,
+    };
     // SAFETY: this CPU's own, which waits in `run`.
     unsafe { FAULTS[cpu::number()].0.get().write_volatile(frame.fault()) };
-    frame.elr += 4;
+    frame.elr = next;
     true
 }

@@ -204,6 +204,24 @@ impl<'a> Bench<'a> {
             .collect())
     }
 
+    /// What a touch of lent memory takes of EL2 at the start, and after so many others, by this mechanism: the least of some
+    /// windows, each of a few touches, in which there may be a line of log.
+    ///
+    /// # Errors
+    /// When the run is not as it should be.
+    pub fn first_and_last(&self, mechanism: &str, faults: u64) -> Result<[u64; 2], BenchError> {
+        let machine = self.testhost(&format!("many-{mechanism}"), &format!("many faults={faults}"))?;
+        let machine = machine.el2_arg(format!("leasehold.fault=all={mechanism}!"));
+        let seen = self.steps(machine.limit(None), &self.counter)?;
+        let marks = seen.marks()?;
+        let least = |name: &str| {
+            let windows = marks.iter().filter(|mark| mark.0 == name);
+            let least = windows.map(|(_, _, window)| window.range(EL2)).min();
+            least.ok_or_else(|| absent(&format!("the windows {name}"), &seen.outcome))
+        };
+        Ok([least("first")?, least("last")?])
+    }
+
     /// The image's size, and the memory that the host does not get because of Leasehold.
     ///
     /// # Errors

@@ -4,11 +4,15 @@ use super::host::DEMO;
 use super::{Context, Needs, Scenario, Verdict, sabotage, steps};
 
 /// The builds of a board whose demo is to pass. What is left out on purpose in some of them the demo does not look at.
-const GOOD: [&str; 4] = [
+const GOOD: [&str; 8] = [
     "release",
     "dev",
     "break-stage1-invalidation",
     "break-stage1-invalidation-dev",
+    "break-decoy-invalidation",
+    "break-decoy-invalidation-dev",
+    "poison-hpfar",
+    "poison-hpfar-dev",
 ];
 
 /// The builds whose demo is to fail.

@@ -1,5 +1,7 @@
 //! Who can reach what, by the tables that a machine really has: its memory is read from outside while it is stopped.
 
+mod decoy;
+
 use super::{Context, HOST_DEMO, Needs, Scenario, Verdict};
 use crate::gdb::Gdb;
 use crate::report::Source;
@@ -31,9 +33,19 @@ const LENT: u64 = 4096 + 5;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let kinds = [("blocks", "max,pauth-impdef=on"), ("pages", "cortex-a53")];
-    kinds
-        .map(|(name, cpu)| Scenario::new(format!("maps/{name}"), Needs::Board, move |context| walk(context, cpu)))
-        .into()
+    let demo =
+        kinds.map(|(name, cpu)| Scenario::new(format!("maps/{name}"), Needs::Board, move |context| walk(context, cpu)));
+    let decoys = kinds.map(|(name, cpu)| {
+        Scenario::new(format!("maps/decoy/{name}"), Needs::Board, move |context| {
+            decoy::walk(context, cpu)
+        })
+    });
+    let revoked = kinds.map(|(name, cpu)| {
+        Scenario::new(format!("maps/decoy-revoked/{name}"), Needs::Board, move |context| {
+            decoy::revoked(context, cpu)
+        })
+    });
+    demo.into_iter().chain(decoys).chain(revoked).collect()
 }
 
 /// Stops the demo when its guest begins, and when all is over.
@@ -144,18 +156,20 @@ impl Seen {
         Ok(u64::from_le_bytes(bytes))
     }
 
-    /// Walks the tables that the CPUs and the SMMU are on.
-    fn maps(&mut self) -> Result<Maps> {
+    /// What the SMMU does with each stream.
+    fn streams(&mut self) -> Result<Streams> {
         let base = self.device::<8>(STRTAB_BASE)?;
         let config = self.device::<4>(STRTAB_BASE_CFG)?;
         if self.device::<4>(CR0)? & 1 == 0 {
             return Err("the SMMU is off".into());
         }
-        let streams = Streams::walk(self, base, config)?;
-        let [device_root] = streams.roots.iter().copied().collect::<Vec<_>>()[..] else {
-            return Err(format!("streams are on other than one map: {:x?}", streams.roots).into());
-        };
-        let devices = Map::walk(self, device_root)?;
+        Ok(Streams::walk(self, base, config)?)
+    }
+
+    /// Walks the tables that the CPUs and the SMMU are on.
+    fn maps(&mut self) -> Result<Maps> {
+        let streams = self.streams()?;
+        let devices = Map::walk(self, only_root(&streams)?)?;
         let (mut hosts, mut guests) = (Vec::new(), Vec::new());
         for root in self.cpu_roots()? {
             let map = Map::walk(self, root)?;
@@ -233,6 +247,14 @@ impl Seen {
             Err(error) if error.to_string().contains(word) => Ok(()),
             other => Err(format!("an entry at {at:#x} with {got:#x} in it is not told as {word:?}: {other:?}").into()),
         }
+    }
+}
+
+/// The one map that devices are on.
+fn only_root(streams: &Streams) -> Result<Root> {
+    match streams.roots.iter().copied().collect::<Vec<_>>()[..] {
+        [root] => Ok(root),
+        _ => Err(format!("streams are on other than one map: {:x?}", streams.roots).into()),
     }
 }
 

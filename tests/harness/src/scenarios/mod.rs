@@ -2,6 +2,7 @@
 //!
 //! A new file gives its scenarios to [`all`]. A scenario is good when it returns; it fails by an error or a panic.
 
+mod access;
 mod bad_input;
 mod bench;
 mod builds;
@@ -97,6 +98,7 @@ pub fn all() -> Vec<Scenario> {
         returns::scenarios(),
         served::scenarios(),
         sdei::scenarios(),
+        access::scenarios(),
         matrix::scenarios(),
     ]
     .into_iter()

@@ -14,10 +14,33 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         Scenario::new("sabotage/scrub", Needs::Board, |context| {
             noticed(&context.testhost_on("break-scrub", "conserve")?, &["rounds"])
         }),
+        Scenario::new("sabotage/decoy-invalidation", Needs::Board, |context| {
+            noticed(
+                &alone(context, "break-decoy-invalidation", "decoy")?,
+                &["one after the other"],
+            )
+        }),
+        Scenario::new("sabotage/decoy-scrub", Needs::Board, |context| {
+            // What the store before has left is what a load finds.
+            noticed(&alone(context, "break-scrub", "decoy")?, &["load 64", "A32 load"])
+        }),
+        Scenario::new("sabotage/take-scrub", Needs::Board, |context| {
+            noticed(
+                &alone(context, "break-scrub", "force-reclaim")?,
+                &["load 64", "EL0 store"],
+            )
+        }),
         Scenario::new("sabotage/dma", Needs::Board, dma),
         Scenario::new("no-smmu/refused", Needs::Board, uncontained),
         Scenario::new("no-smmu/accepted", Needs::Board, accepted),
     ]
+}
+
+/// Every kind of access, by this mechanism alone.
+fn alone(context: &Context<'_>, build: &str, mechanism: &str) -> Result<Machine, super::Missing> {
+    let machine = context.testhost_on(build, "access")?.smp(1);
+    let machine = machine.bootargs(format!("scenario=access mechanism={mechanism}"));
+    Ok(machine.el2_arg(format!("leasehold.fault=all={mechanism}!")))
 }
 
 /// A device whose accesses go past the SMMU: QEMU's tree does not say so.

@@ -30,14 +30,15 @@ const NULLS: u64 = 1000;
 macro_rules! mark {
     ($n:literal, $name:expr, $times:expr, $work:expr) => {{
         // SAFETY: hints that mean nothing to a CPU.
-        unsafe { asm!("hint #{}", const 0x60 + 2 * $n, options(nostack)) };
+        unsafe { core::arch::asm!("hint #{}", const 0x60 + 2 * $n, options(nostack)) };
         let result = $work;
         // SAFETY: as above.
-        unsafe { asm!("hint #{}", const 0x61 + 2 * $n, options(nostack)) };
-        line!("LH-MARK {}\t{}\t{}", $n, $name, $times);
+        unsafe { core::arch::asm!("hint #{}", const 0x61 + 2 * $n, options(nostack)) };
+        leasehold_guests::line!("LH-MARK {}\t{}\t{}", $n, $name, $times);
         result
     }};
 }
+pub(super) use mark;
 
 /// What needs no fault: calls, leases, a guest.
 pub fn run(host: &mut Host) {

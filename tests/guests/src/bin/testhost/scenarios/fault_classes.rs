@@ -101,16 +101,10 @@ fn at_el0(program: &Program, stub: Stub, address: u64) -> Option<Fault> {
 }
 
 pub fn run(host: &mut Host) {
-    let created = vm::create();
-    let Some(id) = host.report.value("create", created) else {
-        return;
-    };
     let (area, table) = (host.pages.take_blocks(1), host.pages.take(1));
     let lent = area.part(3, 2);
     area.fill(pattern::at);
-    let mail = host.mail();
-    let leased = mail.lend(id, &[(lent.base(), 2)]);
-    let Some(handle) = host.report.value("lend", leased) else {
+    let Some((id, handle)) = host.lend(&[lent]) else {
         return;
     };
     let program = host.program();
@@ -119,14 +113,7 @@ pub fn run(host: &mut Host) {
     }
     host.start_cpus();
     host.translate();
-    let space = host.space.take();
-    if let Some(space) = &space {
-        space.set_granule(&mut host.pages, area, true);
-        // EL0 may fetch there, as far as stage 1 goes.
-        let code = mmu::user(lent.base() + PAGE);
-        space.map_pages(&mut host.pages, code, lent.base() + PAGE, PAGE, Access::UserCode);
-    }
-    host.space = space;
+    host.map_in_pages(area, lent.part(1, 1));
     translated(host, lent);
     walk(host, id, table);
     cache(host, lent);

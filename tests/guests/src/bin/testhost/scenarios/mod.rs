@@ -1,5 +1,7 @@
 //! The scenarios, and the choice among them.
 
+mod access;
+mod alike;
 mod bad_lend;
 mod bench;
 mod calls;
@@ -7,12 +9,17 @@ mod conserve;
 mod deputy;
 mod fault_classes;
 mod given;
+mod lost;
+mod many;
 mod parties;
 mod returns;
+mod revoked;
 mod sdei;
 mod selftest;
 mod served;
 mod smp;
+mod stepped;
+mod taken;
 mod tenants;
 mod unmapped;
 mod warm_tlb;
@@ -25,8 +32,11 @@ entry!(main);
 /// What a scenario does.
 type Run = fn(&mut Host);
 
-/// Each scenario's name. All but `selftest` need Leasehold below.
-const ALL: [(&str, Run); 19] = [
+/// What does not need Leasehold below.
+const WITHOUT: [&str; 2] = ["selftest", "alike"];
+
+/// Each scenario's name.
+const ALL: [(&str, Run); 25] = [
     ("selftest", selftest::run),
     ("warm-tlb", warm_tlb::run),
     ("bad-lend", bad_lend::run),
@@ -38,11 +48,17 @@ const ALL: [(&str, Run); 19] = [
     ("fault-classes", fault_classes::run),
     ("bench", bench::run),
     ("bench-faults", bench::faults),
-    ("served", served::decoy),
-    ("taken", served::taken),
+    ("served", served::run),
+    ("taken", taken::run),
+    ("given", given::run),
+    ("access", access::run),
+    ("lost", lost::run),
+    ("stepped", stepped::run),
+    ("alike", alike::run),
+    ("many", many::run),
+    ("revoked", revoked::run),
     ("returns", returns::run),
     ("loops", returns::loops),
-    ("given", given::run),
     ("sdei", sdei::run),
     ("tenants", tenants::run),
     ("unmapped", unmapped::run),
@@ -53,7 +69,7 @@ fn main(tree: u64) -> ! {
     let name = args::value(host.machine.args, "scenario").unwrap_or("");
     match ALL.iter().find(|(n, _)| *n == name) {
         Some((_, run)) => {
-            if name == "selftest" || host.find() {
+            if WITHOUT.contains(&name) || host.find() {
                 run(&mut host);
             }
         }

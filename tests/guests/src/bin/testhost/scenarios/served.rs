@@ -1,17 +1,14 @@
-//! Touches of lent memory that are served and not refused: by a decoy (`served`), or by taking the page from its borrower
-//! (`taken`).
+//! Touches of lent memory that are served on other memory (`decoy`).
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use leasehold_abi::vendor;
-use leasehold_guests::arch::cpu;
 use leasehold_guests::arch::el0::{Program, Stub};
 use leasehold_guests::arch::fp;
-use leasehold_guests::arch::mmu::{self, Access};
+use leasehold_guests::arch::mmu;
 use leasehold_guests::arch::one::{self, Instruction as I, Registers};
 use leasehold_guests::arch::probe::{self, Fault, Width};
 use leasehold_guests::arch::smp;
 use leasehold_guests::host::Host;
-use leasehold_guests::lender::Guest;
 use leasehold_guests::pages::{Block, PAGE};
 use leasehold_guests::{args, ffa, pattern, read_register, vm};
 
@@ -81,7 +78,7 @@ const WAYS: [Way; 15] = [
 ];
 
 /// What is not a general register and must stay as it is.
-fn aside() -> [u64; 6] {
+pub fn aside() -> [u64; 6] {
     [
         read_register!("mdscr_el1"),
         read_register!("oslsr_el1"),
@@ -123,11 +120,11 @@ fn refused<T: core::fmt::Debug>(host: &mut Host, name: &str, result: Result<T, F
 }
 
 /// Every kind of access, by a chain whose only link is a decoy. Each finds zeroes, and none changes what the next finds.
-pub fn decoy(host: &mut Host) {
+pub fn run(host: &mut Host) {
     fp::enable();
     let (area, other) = (host.pages.take_blocks(1), host.pages.take_blocks(1));
     area.fill(pattern::at);
-    let Some((id, handle)) = lend(host, &[area.part(3, 2)]) else {
+    let Some((id, handle)) = host.lend(&[area.part(3, 2)]) else {
         return;
     };
     let lent = area.part(3, 2).base();
@@ -138,7 +135,7 @@ pub fn decoy(host: &mut Host) {
     }
     host.start_cpus();
     host.translate();
-    in_pages(host, area);
+    host.map_in_pages(area, area.part(4, 1));
     for sp0 in [false, true] {
         for way in WAYS.iter().filter(|way| !way.lse || has_lse()) {
             execute(host, "lower half", way, lent + 128, sp0);
@@ -165,25 +162,6 @@ pub fn decoy(host: &mut Host) {
     host.report
         .step("nothing was written", dirt.is_none(), format_args!("{dirt:x?}"));
     borrower(host);
-}
-
-fn lend(host: &mut Host, parts: &[Block]) -> Option<(u64, u64)> {
-    let created = vm::create();
-    let id = host.report.value("create", created)?;
-    let ranges: heapless::Vec<(u64, u32), 4> = parts.iter().map(|p| (p.base(), p.pages() as u32)).collect();
-    let lent = host.mail().lend(id, &ranges);
-    Some((id, host.report.value("lend", lent)?))
-}
-
-fn in_pages(host: &mut Host, area: Block) {
-    let space = host.space.take();
-    if let Some(space) = &space {
-        space.set_granule(&mut host.pages, area, true);
-        // EL0 may fetch there, as far as stage 1 goes.
-        let at = area.base() + 4 * PAGE;
-        space.map_pages(&mut host.pages, mmu::user(at), at, PAGE, Access::UserCode);
-    }
-    host.space = space;
 }
 
 /// Accesses of 8 and 16 bytes across each edge: own and lent, lent and lent, lent and own.
@@ -404,16 +382,9 @@ fn again_and_again(host: &mut Host, lent: u64) {
 fn borrower(host: &mut Host) {
     let image = host.image();
     let memory = host.pages.take_blocks(1);
-    let mail = host.mail();
-    let made = Guest::new(&mail, &image, "", &[memory]).and_then(|guest| {
-        guest.start(&image)?;
-        Ok(guest)
-    });
-    let Some(mut guest) = host.report.value("guest", made) else {
+    let Some(mut guest) = host.running(&image, memory) else {
         return;
     };
-    let ready = guest.run();
-    host.report.value("runs", ready);
     let mut wrong = 0;
     for page in 0..memory.pages() {
         let address = memory.base() + page * PAGE + 8 * page % PAGE;
@@ -432,129 +403,4 @@ fn borrower(host: &mut Host) {
     );
     let ended = guest.end();
     host.report.value("end", ended);
-}
-
-/// Pages that are taken from their borrower: the host finds zeroes, and can write; the rest stays lent.
-pub fn taken(host: &mut Host) {
-    let (image, memory) = (host.image(), host.pages.take_blocks(1));
-    let area = host.pages.take_blocks(1);
-    let Some((id, handle)) = lend(host, &[area.part(3, 2)]) else {
-        return;
-    };
-    // Nobody has had it yet. Stage 1 is off.
-    own_again(host, "never retrieved", area.part(3, 1));
-    host.start_cpus();
-    host.translate();
-    in_pages(host, area);
-    // A fetch gets its page too, where zeroes are an instruction that is none (UDF).
-    // SAFETY: what is there is zeroes.
-    let fetched = unsafe { probe::fetch(area.base() + 4 * PAGE, 0) };
-    host.report.step(
-        "fetch",
-        fetched.is_err_and(|fault| fault.is_undefined()),
-        format_args!("{fetched:x?}"),
-    );
-    let relent = host.mail().lend(id, &[(area.base() + 3 * PAGE, 1)]);
-    if let Some(relent) = host.report.value("lend it again", relent) {
-        // The first lease goes without what is in the second now.
-        let back = ffa::reclaim(handle);
-        host.report.value("reclaim", back);
-        own_again(host, "lent again", area.part(3, 1));
-        let back = ffa::reclaim(relent).and_then(|()| vm::destroy(id));
-        host.report.value("reclaim the second", back);
-    }
-    let made = Guest::new(&host.mail(), &image, "", &[memory]).and_then(|guest| {
-        guest.start(&image)?;
-        Ok(guest)
-    });
-    let Some(mut guest) = host.report.value("guest", made) else {
-        return;
-    };
-    let ready = guest.run();
-    host.report.value("runs", ready);
-    let taken = memory.part(300, 1);
-    let page = taken.base();
-    all_at_once(host, taken);
-    let end = guest
-        .run_to_end()
-        .map(|(exit, _)| (exit.reason, exit.details[1] & !0xfff));
-    let wanted = (vendor::EXIT_TAKEN, leasehold_guests::tree::RAM_BASE + 300 * PAGE);
-    host.report.same("its next touch ends it", end, Ok(wanted));
-    let ended = guest.end();
-    host.report.value("end", ended);
-    let dirt = memory.differs(|at| if at & !0xfff == page { MARK } else { 0 });
-    host.report.step("clean", dirt.is_none(), format_args!("{dirt:x?}"));
-    while_it_runs(host, memory);
-}
-
-const MARK: u64 = 0x6d61_726b;
-
-/// All of the page is zeroes, and the host's.
-fn own_again(host: &mut Host, name: &str, block: Block) {
-    let read = probe::read(block.base() + 8, Width::Double);
-    let dirt = block.differs(|_| 0);
-    block.fill(|_| MARK);
-    let kept = block.differs(|_| MARK);
-    let good = read == Ok(0) && dirt.is_none() && kept.is_none();
-    host.report
-        .step(name, good, format_args!("{read:x?} {dirt:x?} {kept:x?}"));
-}
-
-/// All CPUs touch the same page of a guest's: each finds zeroes.
-fn all_at_once(host: &mut Host, page: Block) {
-    let shared = (page.base(), AtomicU64::new(0));
-    smp::each(&shared, |number, (page, wrong)| {
-        smp::meet(number);
-        let found = probe::read(*page + number as u64 * 8, Width::Double);
-        if found != Ok(0) {
-            wrong.fetch_add(1, Ordering::Relaxed);
-        }
-    });
-    let wrong = shared.1.load(Ordering::Relaxed);
-    host.report
-        .step("all CPUs at once", wrong == 0, format_args!("{wrong} wrong"));
-    own_again(host, "the host's again", page);
-    let record = vm::fault().map(|record| record.mechanism);
-    host.report.same("record", record, Ok(vendor::MECHANISM_FORCE_RECLAIM));
-    vm::drain_faults();
-}
-
-/// The guest is running on another CPU when its page is taken. When it has looked at its page before that, there is
-/// another guest, until one is in time.
-fn while_it_runs(host: &mut Host, memory: Block) {
-    let image = host.image();
-    let page = memory.base() + 400 * PAGE;
-    let (mut ends, mut good) = (0, true);
-    for _ in 0..20 {
-        let made = Guest::new(&host.mail(), &image, "spin", &[memory]).and_then(|mut guest| {
-            guest.said.quiet = true;
-            guest.start(&image)?;
-            Ok(guest)
-        });
-        let Ok(mut guest) = made else { break };
-        let shared = (page, AtomicU64::new(0));
-        let end = smp::beside(
-            &shared,
-            |number, (page, found)| {
-                if number == 1 {
-                    cpu::delay(10);
-                    found.store(probe::read(*page, Width::Double).unwrap_or(1), Ordering::Release);
-                }
-            },
-            || guest.run_to_end().map(|(exit, _)| exit.reason),
-        );
-        good &= shared.1.load(Ordering::Acquire) == 0 && guest.end().is_ok() && memory.differs(|_| 0).is_none();
-        ends += 1;
-        match end {
-            Ok(vendor::EXIT_TAKEN) => {
-                host.report
-                    .step("while it runs", good, format_args!("at the {ends}. guest"));
-                return;
-            }
-            Ok(vendor::EXIT_OFF) => {}
-            _ => break,
-        }
-    }
-    host.report
-        .step("while it runs", false, format_args!("{ends} guests, good {good}"));
 }

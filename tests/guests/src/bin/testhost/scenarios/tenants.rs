@@ -47,7 +47,7 @@ fn run_with_fp(guest: &mut Guest) -> Result<(u64, u32, bool), Failed> {
     Err(Failed("waits for ever", 0))
 }
 
-fn tenant(host: &mut Host, image: &Image, memory: Block, further: Block, (name, arguments): (&str, &str)) {
+pub fn tenant(host: &mut Host, image: &Image, memory: Block, further: Block, (name, arguments): (&str, &str)) {
     let mail = host.mail();
     further.fill(pattern::at);
     let made = Guest::new(&mail, image, arguments, &[memory]).and_then(|mut guest| {
