@@ -9,6 +9,7 @@
 extern crate std;
 
 mod cpu;
+pub mod geni;
 pub mod interrupt;
 pub mod mmio;
 pub mod serial;
