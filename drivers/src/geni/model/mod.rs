@@ -59,7 +59,8 @@ pub struct Core {
     rx: VecDeque<(u32, usize, bool)>,
     receiving: (u32, usize),
     clocked: bool,
-    runs_on_poll: bool,
+    /// Looks in the time of a byte; zero when looks take no time.
+    looks_per_byte: usize,
     loads: usize,
 }
 
@@ -84,7 +85,7 @@ impl Core {
             rx: VecDeque::new(),
             receiving: (0, 0),
             clocked: true,
-            runs_on_poll: false,
+            looks_per_byte: 0,
             loads: 0,
         }
     }
@@ -403,7 +404,12 @@ impl<W: Wire> Model<W> {
 
     /// Lets the time of one byte pass each time a driver looks, or not.
     pub fn run_on_poll(&self, on: bool) {
-        self.state().core.runs_on_poll = on;
+        self.run_slowly(usize::from(on));
+    }
+
+    /// Lets the time of one byte pass each time a driver has looked `looks` times.
+    pub fn run_slowly(&self, looks: usize) {
+        self.state().core.looks_per_byte = looks;
     }
 
     /// Stops the engine's clock, or starts it again: without it registers answer, and nothing moves.
@@ -478,7 +484,8 @@ impl<W: Wire> Io for Model<W> {
         assert_eq!(T::BYTES, 4, "an engine is accessed by words");
         let mut state = self.state();
         state.core.loads += 1;
-        if state.core.runs_on_poll && offset != SE_GENI_RX_FIFO.offset() {
+        let core = &state.core;
+        if core.looks_per_byte != 0 && core.loads.is_multiple_of(core.looks_per_byte) {
             state.run();
         }
         T::truncate(u64::from(state.core.load(offset)))

@@ -43,6 +43,13 @@ impl Model {
         Self::with_wire(Line::default())
     }
 
+    /// Firmware has received `bytes` and not read them, and receives no more.
+    pub fn left_received(&self, bytes: &[u8]) {
+        self.left_running(UART_START_TX, b"", true);
+        self.receive(bytes);
+        self.left_running(UART_START_TX, b"", false);
+    }
+
     /// Firmware is sending `text`, and receives or not.
     pub fn left_sending(&self, text: &[u8], receives: bool) {
         self.left_by_firmware(SE_UART_TX_TRANS_LEN.offset(), text.len() as u32);

@@ -4,8 +4,8 @@ use super::model::Model;
 use super::*;
 use crate::geni::model::DEPTH;
 use crate::geni::registers::{
-    GENI_FW_REVISION, GENI_IF_DISABLE, SE_GENI_DMA_MODE_EN, SE_GENI_M_CMD0, SE_GENI_RX_FIFO, SE_GENI_TX_FIFO,
-    SE_GENI_TX_PACKING_CFG0,
+    GENI_FW_REVISION, GENI_IF_DISABLE, SE_GENI_DMA_MODE_EN, SE_GENI_M_CMD0, SE_GENI_M_IRQ_EN_SET, SE_GENI_RX_FIFO,
+    SE_GENI_TX_FIFO, SE_GENI_TX_PACKING_CFG0,
 };
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 use proptest::prelude::*;
@@ -264,11 +264,40 @@ fn what_arrived_before_the_hand_over_is_dropped() {
     model.left_sending(b"", true);
     model.run_on_poll(true);
     model.receive(b"for firmware");
+    let mut buf = [0; 20];
     let mut port = port(&model);
     model.receive(b"for us");
-    let mut buf = [0; 20];
     assert_eq!(port.read(&mut buf), Ok(6));
     assert_eq!(&buf[..6], b"for us");
+
+    let model = Model::new();
+    model.left_received(b"for firmware");
+    let mut port = self::port(&model);
+    model.receive(b"for us");
+    assert_eq!(port.read(&mut buf), Ok(6));
+    assert_eq!(&buf[..6], b"for us");
+}
+
+#[test]
+fn init_leaves_no_interrupt() {
+    let model = Model::new();
+    for enable in [SE_GENI_S_IRQ_EN_SET, SE_GENI_M_IRQ_EN_SET] {
+        model.at(enable).set(u32::MAX);
+    }
+    port(&model).write_some(b"silent");
+    model.receive(b"silent");
+    model.run(10);
+    assert!(!model.interrupt());
+}
+
+#[test]
+fn a_slow_line_is_no_stuck_one() {
+    let model = Model::new();
+    let mut port = port(&model);
+    model.run_slowly(POLLS as usize / 2);
+    port.write_all(&[b's'; 8]).unwrap();
+    port.flush().unwrap();
+    assert_eq!(model.sent(), [b's'; 8]);
 }
 
 #[test]
