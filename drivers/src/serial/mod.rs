@@ -2,8 +2,23 @@
 
 pub mod geni;
 pub mod pl011;
+pub mod uartdm;
 
 use crate::wait::TimedOut;
+
+/// Who sees to the port's clock. Lines are 8 bits, no parity, one stop bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clocking {
+    /// Firmware has clocked the port, and its speed stays as it is.
+    Firmware,
+    /// The block's clock runs, and the driver divides it.
+    Divided {
+        /// That clock in Hz.
+        clock_hz: u32,
+        /// Bits per second.
+        baud: u32,
+    },
+}
 
 /// What `embedded_io` operations fail with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

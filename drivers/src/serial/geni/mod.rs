@@ -12,7 +12,7 @@ mod registers;
 #[cfg(test)]
 mod tests;
 
-pub use super::Error;
+pub use super::{Clocking, Error};
 
 use crate::geni::registers::{BYTES_PER_WORD, GENI_IRQ, SE_GENI_S_IRQ_EN_CLEAR, SE_GENI_S_IRQ_EN_SET};
 use crate::geni::{BitOrder, Divider, Ended, Engine, GeniError, Packing, Protocol, QupVersion};
@@ -33,20 +33,6 @@ const STALE_BITS: u32 = 16 * 10;
 
 /// How far off the speed may be, in percent (Linux `qcom_geni_serial.c`, get_clk_div_rate).
 const TOLERANCE: u64 = 5;
-
-/// Who sees to the port's clock. Lines are 8 bits, no parity, one stop bit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Clocking {
-    /// Firmware has clocked the port, and its speed stays as it is.
-    Firmware,
-    /// The engine's clock runs, and the driver divides it.
-    Divided {
-        /// That clock in Hz.
-        clock_hz: u32,
-        /// Bits per second.
-        baud: u32,
-    },
-}
 
 /// What the main sequencer does, as far as the driver knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
