@@ -16,5 +16,6 @@ pub mod serial;
 pub mod smmu;
 pub mod timer;
 mod wait;
+pub mod watchdog;
 
 pub use wait::TimedOut;

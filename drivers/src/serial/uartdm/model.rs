@@ -155,13 +155,14 @@ impl State {
 pub struct Model(Arc<Mutex<State>>);
 
 impl Model {
-    /// A port as firmware leaves it: sending, receiving and telling of pauses.
+    /// A port as firmware leaves it: sending, receiving with flow control, and telling of that and of pauses.
     #[must_use]
     pub fn new() -> Self {
         let model = Self::default();
         {
             let mut state = model.state();
             (state.transmits, state.receives, state.armed, state.stale_events) = (true, true, true, true);
+            state.registers = [(MR1.offset(), 1 << 7), (IMR.offset(), 1 << 3)].into();
         }
         model
     }
