@@ -10,6 +10,7 @@ extern crate std;
 
 mod cpu;
 pub mod geni;
+pub mod gpio;
 pub mod interrupt;
 pub mod mmio;
 pub mod serial;
