@@ -16,16 +16,16 @@ pub(crate) use packing::Packing;
 use crate::mmio::Io;
 use crate::wait::{self, TimedOut};
 use registers::{
-    GENI_CGC, GENI_CGC_CTRL, GENI_CMD_CTRL_REG, GENI_CMD0, GENI_FORCE_DEFAULT, GENI_FORCE_DEFAULT_REG,
+    BYTES_PER_WORD, GENI_CGC, GENI_CGC_CTRL, GENI_CMD_CTRL_REG, GENI_CMD0, GENI_FORCE_DEFAULT, GENI_FORCE_DEFAULT_REG,
     GENI_FW_REVISION, GENI_FW_REVISION_RO, GENI_IF_DISABLE, GENI_IF_DISABLE_RO, GENI_IRQ, GENI_OUTPUT,
     GENI_OUTPUT_CTRL, GENI_RX_FIFO_STATUS, GENI_SER_CLK_CFG, GENI_SER_M_CLK_CFG, GENI_SER_S_CLK_CFG, GENI_STATUS,
-    GENI_WATERMARK_REG, QUP_HW_VER, QUP_HW_VER_REG, SE_DMA_GENERAL, SE_DMA_GENERAL_CFG, SE_GENI_BYTE_GRAN,
-    SE_GENI_DMA_MODE_EN, SE_GENI_M_CMD_CTRL_REG, SE_GENI_M_CMD0, SE_GENI_M_GP_LENGTH, SE_GENI_M_IRQ_CLEAR,
-    SE_GENI_M_IRQ_EN, SE_GENI_RX_FIFO, SE_GENI_RX_FIFO_STATUS, SE_GENI_RX_PACKING_CFG0, SE_GENI_RX_PACKING_CFG1,
-    SE_GENI_RX_RFR_WATERMARK_REG, SE_GENI_RX_WATERMARK_REG, SE_GENI_S_CMD_CTRL_REG, SE_GENI_S_CMD0,
-    SE_GENI_S_IRQ_CLEAR, SE_GENI_S_IRQ_EN, SE_GENI_S_IRQ_STATUS, SE_GENI_STATUS, SE_GENI_TX_FIFO,
-    SE_GENI_TX_PACKING_CFG0, SE_GENI_TX_PACKING_CFG1, SE_GENI_TX_WATERMARK_REG, SE_GSI_EVENTS, SE_HW_PARAM,
-    SE_HW_PARAM_0, SE_HW_PARAM_1, SE_IRQ, SE_IRQ_EN,
+    GENI_TX_FIFO_STATUS, GENI_WATERMARK_REG, QUP_HW_VER, QUP_HW_VER_REG, SE_DMA_GENERAL, SE_DMA_GENERAL_CFG,
+    SE_GENI_BYTE_GRAN, SE_GENI_DMA_MODE_EN, SE_GENI_M_CMD_CTRL_REG, SE_GENI_M_CMD0, SE_GENI_M_GP_LENGTH,
+    SE_GENI_M_IRQ_CLEAR, SE_GENI_M_IRQ_EN, SE_GENI_M_IRQ_STATUS, SE_GENI_RX_FIFO, SE_GENI_RX_FIFO_STATUS,
+    SE_GENI_RX_PACKING_CFG0, SE_GENI_RX_PACKING_CFG1, SE_GENI_RX_RFR_WATERMARK_REG, SE_GENI_RX_WATERMARK_REG,
+    SE_GENI_S_CMD_CTRL_REG, SE_GENI_S_CMD0, SE_GENI_S_IRQ_CLEAR, SE_GENI_S_IRQ_EN, SE_GENI_S_IRQ_STATUS,
+    SE_GENI_STATUS, SE_GENI_TX_FIFO, SE_GENI_TX_FIFO_STATUS, SE_GENI_TX_PACKING_CFG0, SE_GENI_TX_PACKING_CFG1,
+    SE_GENI_TX_WATERMARK_REG, SE_GSI_EVENTS, SE_HW_PARAM, SE_HW_PARAM_0, SE_HW_PARAM_1, SE_IRQ, SE_IRQ_EN,
 };
 use tock_registers::LocalRegisterCopy;
 use tock_registers::fields::FieldValue;
@@ -108,11 +108,16 @@ impl core::error::Error for GeniError {}
 /// What an engine's firmware speaks (Linux `geni-se.h`, enum geni_se_protocol_type).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
+    Spi = 1,
     Uart = 2,
+    I2c = 3,
 }
 
 /// Bits of the interrupt status of a sequencer.
 pub(crate) type Irqs = LocalRegisterCopy<u32, GENI_IRQ::Register>;
+
+/// Some of those bits.
+pub(crate) type Irq = FieldValue<u32, GENI_IRQ::Register>;
 
 /// How the main sequencer's command came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +142,21 @@ impl Divider {
         let within = (1..=0xfff).contains(&divider)
             && clock.abs_diff(target.checked_mul(divider)?) * 100 <= percent * target * divider;
         within.then_some(Self(divider as u16))
+    }
+
+    /// The least divider that does not go beyond `target` from `clock` (both in Hz).
+    pub fn at_most(clock: u32, target: u32) -> Option<Self> {
+        let divider = clock.checked_add(target.checked_sub(1)?)? / target;
+        (1..=0xfff).contains(&divider).then_some(Self(divider as u16))
+    }
+
+    /// This very divider.
+    pub const fn exactly(divider: u16) -> Self {
+        assert!(
+            1 <= divider && divider <= 0xfff,
+            "the divider has 12 bits, and is not zero"
+        );
+        Self(divider)
     }
 
     const fn get(self) -> u32 {
@@ -186,6 +206,11 @@ impl<I: Io> Engine<I> {
         (if self.version.deep() { field } else { field & 0x3f }) as usize
     }
 
+    /// Words in the transmit FIFO.
+    fn tx_words(&self) -> usize {
+        self.io.at(SE_GENI_TX_FIFO_STATUS).read(GENI_TX_FIFO_STATUS::TX_FIFO_WC) as usize
+    }
+
     /// Words in the receive FIFO.
     pub fn rx_words(&self) -> usize {
         self.io.at(SE_GENI_RX_FIFO_STATUS).read(GENI_RX_FIFO_STATUS::RX_FIFO_WC) as usize
@@ -199,6 +224,11 @@ impl<I: Io> Engine<I> {
     /// Takes a word out of the receive FIFO, which has one.
     pub fn pop(&self) -> u32 {
         self.io.at(SE_GENI_RX_FIFO).get()
+    }
+
+    /// What has happened to the main sequencer's command.
+    fn status(&self) -> Irqs {
+        self.io.at(SE_GENI_M_IRQ_STATUS).extract()
     }
 
     /// How many bytes the main sequencer's command has moved.
@@ -291,6 +321,54 @@ impl<I: Io> Engine<I> {
         for _ in 0..self.rx_words().min(self.rx_depth()) {
             self.pop();
         }
+    }
+
+    /// Sees the main sequencer's command through, with `sends` bytes from `next` and `receives` bytes to `put`, four to a
+    /// FIFO word. `failures` end it too. Returned are what has happened at its end, and whether all bytes were moved.
+    pub fn exchange(
+        &self,
+        (sends, mut next): (usize, impl FnMut() -> u8),
+        (receives, mut put): (usize, impl FnMut(u8)),
+        failures: Irq,
+    ) -> Result<(Irqs, bool), TimedOut> {
+        let (mut to_send, mut to_receive) = (sends, receives);
+        let depth = self.tx_depth();
+        // Each round but the last moves something.
+        for _ in 0..=sends + receives {
+            let mut ended = None;
+            wait::until(|| {
+                let status = self.status();
+                if status.any_matching_bits_set(failures) {
+                    ended = Some(status);
+                    return true;
+                }
+                let before = (to_send, to_receive);
+                for _ in 0..self.rx_words().min(to_receive.div_ceil(BYTES_PER_WORD)) {
+                    let count = to_receive.min(BYTES_PER_WORD);
+                    self.pop().to_le_bytes()[..count].iter().for_each(|byte| put(*byte));
+                    to_receive -= count;
+                }
+                for _ in 0..depth
+                    .saturating_sub(self.tx_words())
+                    .min(to_send.div_ceil(BYTES_PER_WORD))
+                {
+                    let count = to_send.min(BYTES_PER_WORD);
+                    let mut word = [0; BYTES_PER_WORD];
+                    word[..count].fill_with(&mut next);
+                    self.push(u32::from_le_bytes(word));
+                    to_send -= count;
+                }
+                let moved = (to_send, to_receive) != before;
+                if !moved && status.is_set(GENI_IRQ::CMD_DONE) {
+                    ended = Some(status);
+                }
+                moved || ended.is_some()
+            })?;
+            if let Some(status) = ended {
+                return Ok((status, (to_send, to_receive) == (0, 0)));
+            }
+        }
+        Err(TimedOut)
     }
 
     /// Prepares an engine that runs no command to be driven by its FIFOs, without interrupts; Linux `qcom-geni-se.c`,
@@ -389,6 +467,11 @@ mod tests {
         for (clock, target) in [(19_200_000, 0), (0, 1), (19_200_000, 1), (1_000_000, 3_000_000)] {
             assert_eq!(Divider::nearest(clock, target, 5), None);
         }
+        assert_eq!(Divider::at_most(19_200_000, 1_000_000), Some(Divider(20)));
+        assert_eq!(Divider::at_most(19_200_000, 50_000_000), Some(Divider(1)));
+        for (clock, target) in [(19_200_000, 0), (0, 1), (19_200_000, 4_000), (u32::MAX, u32::MAX)] {
+            assert_eq!(Divider::at_most(clock, target), None);
+        }
     }
 
     proptest! {
@@ -397,6 +480,10 @@ mod tests {
             if let Some(divider) = Divider::nearest(clock, u64::from(target), 5) {
                 let made = f64::from(clock) / f64::from(divider.0);
                 prop_assert!((made - f64::from(target)).abs() <= f64::from(target) * 0.050_001);
+            }
+            if let Some(divider) = Divider::at_most(clock, target) {
+                prop_assert!(u64::from(clock) <= u64::from(target) * u64::from(divider.0));
+                prop_assert!(divider.0 == 1 || u64::from(clock) > u64::from(target) * u64::from(divider.0 - 1));
             }
         }
     }

@@ -141,8 +141,6 @@ pub const SE_GENI_M_IRQ_STATUS: Ro<u32, GENI_IRQ::Register> = Ro::new(0x610);
 pub const SE_GENI_M_IRQ_EN: Rw<u32, GENI_IRQ::Register> = Rw::new(0x614);
 /// Writing ones clears.
 pub const SE_GENI_M_IRQ_CLEAR: Wo<u32, GENI_IRQ::Register> = Wo::new(0x618);
-pub const SE_GENI_M_IRQ_EN_SET: Wo<u32, GENI_IRQ::Register> = Wo::new(0x61c);
-pub const SE_GENI_M_IRQ_EN_CLEAR: Wo<u32, GENI_IRQ::Register> = Wo::new(0x620);
 pub const SE_GENI_S_CMD0: Wo<u32, GENI_CMD0::Register> = Wo::new(0x630);
 pub const SE_GENI_S_CMD_CTRL_REG: Wo<u32, GENI_CMD_CTRL_REG::Register> = Wo::new(0x634);
 pub const SE_GENI_S_IRQ_STATUS: Ro<u32, GENI_IRQ::Register> = Ro::new(0x640);

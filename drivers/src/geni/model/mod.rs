@@ -11,12 +11,12 @@ use super::registers::{
     BYTES_PER_WORD, GENI_CGC, GENI_FORCE_DEFAULT, GENI_FW_REVISION, GENI_FW_REVISION_RO, GENI_IF_DISABLE, GENI_IRQ,
     GENI_OUTPUT, GENI_RX_FIFO_STATUS, GENI_SER_CLK_CFG, GENI_SER_M_CLK_CFG, GENI_STATUS, SE_DMA_GENERAL,
     SE_GENI_BYTE_GRAN, SE_GENI_DMA_MODE_EN, SE_GENI_M_CMD_CTRL_REG, SE_GENI_M_CMD0, SE_GENI_M_GP_LENGTH,
-    SE_GENI_M_IRQ_CLEAR, SE_GENI_M_IRQ_EN, SE_GENI_M_IRQ_EN_CLEAR, SE_GENI_M_IRQ_EN_SET, SE_GENI_M_IRQ_STATUS,
-    SE_GENI_RX_FIFO, SE_GENI_RX_FIFO_STATUS, SE_GENI_RX_PACKING_CFG0, SE_GENI_RX_PACKING_CFG1,
-    SE_GENI_RX_RFR_WATERMARK_REG, SE_GENI_RX_WATERMARK_REG, SE_GENI_S_CMD_CTRL_REG, SE_GENI_S_CMD0,
-    SE_GENI_S_IRQ_CLEAR, SE_GENI_S_IRQ_EN, SE_GENI_S_IRQ_EN_CLEAR, SE_GENI_S_IRQ_EN_SET, SE_GENI_S_IRQ_STATUS,
-    SE_GENI_STATUS, SE_GENI_TX_FIFO, SE_GENI_TX_FIFO_STATUS, SE_GENI_TX_PACKING_CFG0, SE_GENI_TX_PACKING_CFG1,
-    SE_GENI_TX_WATERMARK_REG, SE_GSI_EVENTS, SE_HW_PARAM, SE_HW_PARAM_0, SE_HW_PARAM_1, SE_IRQ, SE_IRQ_EN,
+    SE_GENI_M_IRQ_CLEAR, SE_GENI_M_IRQ_EN, SE_GENI_M_IRQ_STATUS, SE_GENI_RX_FIFO, SE_GENI_RX_FIFO_STATUS,
+    SE_GENI_RX_PACKING_CFG0, SE_GENI_RX_PACKING_CFG1, SE_GENI_RX_RFR_WATERMARK_REG, SE_GENI_RX_WATERMARK_REG,
+    SE_GENI_S_CMD_CTRL_REG, SE_GENI_S_CMD0, SE_GENI_S_IRQ_CLEAR, SE_GENI_S_IRQ_EN, SE_GENI_S_IRQ_EN_CLEAR,
+    SE_GENI_S_IRQ_EN_SET, SE_GENI_S_IRQ_STATUS, SE_GENI_STATUS, SE_GENI_TX_FIFO, SE_GENI_TX_FIFO_STATUS,
+    SE_GENI_TX_PACKING_CFG0, SE_GENI_TX_PACKING_CFG1, SE_GENI_TX_WATERMARK_REG, SE_GSI_EVENTS, SE_HW_PARAM,
+    SE_HW_PARAM_0, SE_HW_PARAM_1, SE_IRQ, SE_IRQ_EN,
 };
 use super::{BitOrder, Packing};
 use crate::mmio::{Io, Width};
@@ -54,6 +54,8 @@ pub struct Core {
     main: Sequencer,
     secondary: Sequencer,
     moved: u32,
+    /// The last command has failed.
+    failed: bool,
     tx: VecDeque<u32>,
     sending: Option<(u32, usize)>,
     rx: VecDeque<(u32, usize, bool)>,
@@ -80,6 +82,7 @@ impl Core {
             main: Sequencer::default(),
             secondary: Sequencer::default(),
             moved: 0,
+            failed: false,
             tx: VecDeque::new(),
             sending: None,
             rx: VecDeque::new(),
@@ -124,11 +127,19 @@ impl Core {
         self.moved += 1;
     }
 
-    /// The main sequencer's command is done, with what else has happened.
-    pub fn finish(&mut self, also: u32) {
+    /// The main sequencer's command is done.
+    pub fn finish(&mut self) {
         assert!(self.tx.is_empty(), "the FIFO holds more than the command takes");
         self.main.command = None;
-        self.main.status |= also | GENI_IRQ::CMD_DONE::SET.value;
+        self.main.raise(GENI_IRQ::CMD_DONE::SET);
+    }
+
+    /// The main sequencer's command fails, for the reason that `irqs` tell.
+    pub fn fail(&mut self, irqs: u32) {
+        self.main.command = None;
+        self.failed = true;
+        self.flush_received();
+        self.main.status |= irqs | (GENI_IRQ::CMD_FAILURE::SET + GENI_IRQ::CMD_DONE::SET).value;
     }
 
     /// Something has happened to the secondary sequencer.
@@ -163,9 +174,15 @@ impl Core {
         }))
     }
 
+    /// The receive FIFO has no room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.rx.len() >= DEPTH
+    }
+
     /// Puts a byte that arrives in `order` into the receive FIFO. `false` when there was no room.
     pub fn receive(&mut self, byte: u8, order: BitOrder) -> bool {
-        if self.rx.len() >= DEPTH {
+        if self.is_full() {
             return false;
         }
         let (mut word, index) = self.receiving;
@@ -186,10 +203,17 @@ impl Core {
         true
     }
 
-    /// The transfer, or a burst of characters, is over: what is not a whole word yet goes into the FIFO.
-    pub fn end_receive(&mut self) {
+    /// What is not a whole word yet goes into the FIFO.
+    pub fn flush_received(&mut self) {
         if self.receiving.1 > 0 {
             self.push_received(true);
+        }
+    }
+
+    /// The transfer, or a burst of characters, is over.
+    pub fn end_receive(&mut self) {
+        if self.receiving.1 > 0 {
+            self.flush_received();
         } else if let Some(word) = self.rx.back_mut() {
             word.2 = true;
         }
@@ -262,13 +286,15 @@ impl Core {
             _ if offset == SE_GENI_S_CMD_CTRL_REG.offset() => self.secondary.control(value),
             _ if offset == SE_GENI_M_IRQ_CLEAR.offset() => self.main.status &= !value,
             _ if offset == SE_GENI_M_IRQ_EN.offset() => self.main.enabled = value,
-            _ if offset == SE_GENI_M_IRQ_EN_SET.offset() => self.main.enabled |= value,
-            _ if offset == SE_GENI_M_IRQ_EN_CLEAR.offset() => self.main.enabled &= !value,
             _ if offset == SE_GENI_S_IRQ_CLEAR.offset() => self.secondary.status &= !value,
             _ if offset == SE_GENI_S_IRQ_EN.offset() => self.secondary.enabled = value,
             _ if offset == SE_GENI_S_IRQ_EN_SET.offset() => self.secondary.enabled |= value,
             _ if offset == SE_GENI_S_IRQ_EN_CLEAR.offset() => self.secondary.enabled &= !value,
             _ if offset == SE_GENI_TX_FIFO.offset() => {
+                // A command may fail at any time: what it would have taken is forgotten.
+                if self.failed {
+                    return None;
+                }
                 assert!(self.main.command.is_some(), "fills the FIFO for no command");
                 assert!(self.tx.len() < DEPTH, "sends into a full FIFO");
                 self.tx.push_back(value);
@@ -299,7 +325,7 @@ impl Core {
         // What a command before did not take is not sent (Linux qcom_geni_serial.c, qcom_geni_serial_start_tx_fifo).
         self.tx.clear();
         self.sending = None;
-        self.moved = 0;
+        (self.moved, self.failed) = (0, false);
         self.main.start(value)
     }
 }

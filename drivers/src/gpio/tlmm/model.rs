@@ -130,9 +130,18 @@ impl Line {
 struct State {
     config: Config,
     lines: Vec<Line>,
+    interrupt: bool,
+    interrupts: usize,
 }
 
 impl State {
+    /// Follows the interrupt line.
+    fn update(&mut self) {
+        let now = self.lines.iter().any(|line| line.interrupts(&self.config));
+        self.interrupts += usize::from(now && !self.interrupt);
+        self.interrupt = now;
+    }
+
     /// The pin whose registers are at `offset`, and how far behind their start that is.
     fn line(&mut self, offset: usize) -> (&mut Line, usize) {
         let page = offset / PAGE * PAGE;
@@ -154,7 +163,12 @@ impl Model {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let lines = std::vec![Line::default(); usize::from(config.pins)];
-        Self(Arc::new(Mutex::new(State { config, lines })))
+        Self(Arc::new(Mutex::new(State {
+            config,
+            lines,
+            interrupt: false,
+            interrupts: 0,
+        })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -162,7 +176,10 @@ impl Model {
     }
 
     fn with<T>(&self, pin: u16, f: impl FnOnce(&mut Line) -> T) -> T {
-        f(&mut self.state().lines[usize::from(pin)])
+        let mut state = self.state();
+        let result = f(&mut state.lines[usize::from(pin)]);
+        state.update();
+        result
     }
 
     /// Firmware has left `cfg` and `intr_cfg` in a pin's registers.
@@ -202,8 +219,13 @@ impl Model {
     /// The interrupt to the application processors.
     #[must_use]
     pub fn interrupt(&self) -> bool {
-        let state = self.state();
-        state.lines.iter().any(|line| line.interrupts(&state.config))
+        self.state().interrupt
+    }
+
+    /// How often it was raised.
+    #[must_use]
+    pub fn interrupts(&self) -> usize {
+        self.state().interrupts
     }
 }
 
@@ -220,6 +242,7 @@ impl Io for Model {
         let mut state = self.state();
         let (line, offset) = state.line(offset);
         line.store(offset, value.widen() as u32);
+        state.update();
     }
 
     fn publish(&self) {}

@@ -89,8 +89,12 @@ fn a_pin_of_another_owner_is_claimed() {
         let config = Config { egpio, ..CONFIG };
         let model = Model::new(config);
         model.left_by_firmware(9, present, 0);
-        Tlmm::over(model.clone(), config).pin(9).unwrap().into_input(Pull::None);
+        let tlmm = Tlmm::over(model.clone(), config);
+        let pin = tlmm.pin(9).unwrap().into_input(Pull::None);
         assert_eq!(model.cfg(9), if egpio { present | enable } else { present });
+        // Without its owner's leave, an output says what it would.
+        let mut pin = pin.into_output(true, STRONG);
+        assert_eq!((pin.is_set_high(), pin.is_high()), (Ok(true), Ok(egpio)));
     }
 }
 
@@ -104,6 +108,11 @@ fn pins_that_cannot_be_had_are_not_touched() {
     for pin in [175, 255, 256, u16::MAX] {
         assert_eq!(tlmm.pin(pin).err(), Some(TlmmError::NoSuchPin(pin)));
     }
+    let many = Config { pins: 300, ..CONFIG };
+    assert_eq!(
+        Tlmm::over(model.clone(), many).pin(256).err(),
+        Some(TlmmError::NoSuchPin(256))
+    );
     for pin in (0..175).filter(|pin| !matches!(pin, 32..34 | 48..52)) {
         tlmm.pin(pin).unwrap().into_input(Pull::None);
     }
@@ -202,9 +211,22 @@ fn what_was_detected_before_is_forgotten() {
         model.connect(5, Some(true));
         model.connect(5, Some(false));
         assert!(model.interrupt());
+        let before = model.interrupts();
         pin.listen(trigger);
         assert!(!model.interrupt() && !pin.is_pending());
+        assert_eq!(model.interrupts(), before);
     }
+}
+
+#[test]
+fn a_new_trigger_does_not_interrupt_by_itself() {
+    let model = Model::new(CONFIG);
+    let tlmm = tlmm(&model);
+    let mut pin = tlmm.pin(5).unwrap().into_input(Pull::None);
+    pin.listen(Trigger::High);
+    pin.listen(Trigger::Rising);
+    pin.listen(Trigger::High);
+    assert_eq!(model.interrupts(), 0);
 }
 
 #[test]

@@ -28,7 +28,7 @@ impl Wire for Line {
             engine.advance();
         }
         if engine.moved() == engine.register(SE_UART_TX_TRANS_LEN.offset()) {
-            engine.finish(0);
+            engine.finish();
         }
     }
 }
