@@ -359,7 +359,7 @@ impl<I: Io> Engine<I> {
                     to_send -= count;
                 }
                 let moved = (to_send, to_receive) != before;
-                if !moved && status.is_set(GENI_IRQ::CMD_DONE) {
+                if status.is_set(GENI_IRQ::CMD_DONE) {
                     ended = Some(status);
                 }
                 moved || ended.is_some()

@@ -4,6 +4,7 @@ mod address;
 pub mod geni;
 #[cfg(any(test, feature = "model"))]
 pub mod model;
+pub mod qup;
 
 pub(crate) use address::{Address, Message, Messages};
 

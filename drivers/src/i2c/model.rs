@@ -79,6 +79,8 @@ pub enum Trouble {
     ClockHeld,
     /// The controller thinks that it is done.
     EndsEarly,
+    /// The controller sees another one win, and hangs.
+    Hangs,
 }
 
 /// Who is spoken to.
@@ -139,7 +141,7 @@ impl Bus {
             return None;
         }
         let trouble = *trouble;
-        if trouble != Trouble::ClockHeld {
+        if !matches!(trouble, Trouble::ClockHeld | Trouble::Hangs) {
             self.trouble = None;
         }
         Some(trouble)

@@ -142,6 +142,11 @@ impl Core {
         self.main.status |= irqs | (GENI_IRQ::CMD_FAILURE::SET + GENI_IRQ::CMD_DONE::SET).value;
     }
 
+    /// Something has happened to the main sequencer's command, which goes on.
+    pub fn raise_main(&mut self, irqs: u32) {
+        self.main.status |= irqs;
+    }
+
     /// Something has happened to the secondary sequencer.
     pub fn raise_secondary(&mut self, irqs: u32) {
         self.secondary.status |= irqs;

@@ -85,11 +85,15 @@ impl Line {
     }
 
     fn set_intr_cfg(&mut self, value: u32) {
-        let before = self.intr_cfg().is_set(GPIO_INTR_CFG::INTR_RAW_STATUS_EN);
+        let before = self.intr_cfg();
         self.intr_cfg = value;
-        // As the hardware may do (Linux pinctrl-msm.c, msm_gpio_irq_mask), this one always latches an edge that was none.
         let now = self.intr_cfg();
-        self.detected |= !before
+        // As the hardware may do (Linux pinctrl-msm.c, msm_gpio_irq_mask and msm_gpio_irq_set_type), this one always latches
+        // an edge that was none, when detection is turned on or becomes another.
+        let detection = GPIO_INTR_CFG::INTR_DECT_CTL;
+        let changes =
+            !before.is_set(GPIO_INTR_CFG::INTR_RAW_STATUS_EN) || before.read(detection) != now.read(detection);
+        self.detected |= changes
             && now.is_set(GPIO_INTR_CFG::INTR_RAW_STATUS_EN)
             && !now.matches_all(GPIO_INTR_CFG::INTR_DECT_CTL::Level);
         self.detect_level();

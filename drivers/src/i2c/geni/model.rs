@@ -21,7 +21,11 @@ impl Controller {
         match trouble {
             Trouble::Arbitration => engine.fail(GENI_IRQ::GP_IRQ_4::SET.value),
             Trouble::Protocol => engine.fail(GENI_IRQ::GP_IRQ_3::SET.value),
-            Trouble::EndsEarly => engine.finish(),
+            Trouble::EndsEarly => {
+                engine.flush_received();
+                engine.finish();
+            }
+            Trouble::Hangs => return engine.raise_main(GENI_IRQ::GP_IRQ_4::SET.value),
             Trouble::ClockHeld => return,
         }
         self.bus.stop();

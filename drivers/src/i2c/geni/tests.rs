@@ -205,13 +205,27 @@ fn troubles_are_told_apart() {
 }
 
 #[test]
+fn a_controller_that_hangs_is_not_waited_for() {
+    let model = model();
+    let mut controller = controller(&model);
+    model.bus(|bus| bus.trouble = Some((Trouble::Hangs, 2)));
+    let before = model.loads();
+    assert_eq!(controller.write(TARGET, &[0; 20]), Err(Error::ArbitrationLost));
+    assert!(model.loads() - before < 100, "{} loads", model.loads() - before);
+    model.bus(|bus| assert!(bus.is_idle()));
+}
+
+#[test]
 fn bytes_that_did_not_come_are_missed() {
     for after in [0, 1, 2, 5] {
         let model = model();
         let mut controller = controller(&model);
         model.bus(|bus| bus.trouble = Some((Trouble::EndsEarly, after)));
+        fill(&model);
         assert_eq!(controller.read(TARGET, &mut [0; 20]), Err(Error::Controller));
-        assert_eq!(controller.read(TARGET, &mut [0; 20]), Ok(()));
+        let mut bytes = [0; 3];
+        assert_eq!(controller.write_read(TARGET, &[100], &mut bytes), Ok(()));
+        assert_eq!(bytes, [!100, !101, !102]);
     }
 }
 
@@ -245,6 +259,8 @@ fn what_cannot_be_is_not_begun() {
 #[test]
 fn a_message_in_flight_at_hand_over_is_stopped() {
     let model = model();
+    // It goes to address zero, and has fewer bytes than it promised.
+    model.bus(|bus| bus.targets.insert(0, Memory::default()));
     model.left_by_firmware(SE_I2C_TX_TRANS_LEN.offset(), 3);
     model.left_running(I2C_WRITE, &[0], false);
     let mut controller = controller(&model);

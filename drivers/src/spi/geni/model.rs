@@ -53,6 +53,13 @@ impl Wire for Chips {
 
     fn step(&mut self, engine: &mut Core) {
         let Some(command) = engine.command() else { return };
+        if let Some(left) = self.fails_after.as_mut() {
+            if *left == 0 {
+                self.fails_after = None;
+                return engine.fail(GENI_IRQ::ILLEGAL_CMD::SET.value);
+            }
+            *left -= 1;
+        }
         match command.opcode {
             SPI_CS_ASSERT => {
                 self.symbols
@@ -64,13 +71,6 @@ impl Wire for Chips {
                 return engine.finish();
             }
             _ => {}
-        }
-        if let Some(left) = self.fails_after.as_mut() {
-            if *left == 0 {
-                self.fails_after = None;
-                return engine.fail(GENI_IRQ::ILLEGAL_CMD::SET.value);
-            }
-            *left -= 1;
         }
         let (sends, receives) = (command.opcode & SPI_TX_ONLY != 0, command.opcode & SPI_RX_ONLY != 0);
         let mut out = None;

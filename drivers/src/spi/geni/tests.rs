@@ -123,6 +123,49 @@ fn a_command_that_fails_says_so_and_the_next_one_works() {
 }
 
 #[test]
+fn a_chip_select_that_fails_says_so() {
+    let model = model();
+    let mut controller = controller(&model);
+    let chip = ChipSelect::new(1).unwrap();
+    model.fail_after(0);
+    assert_eq!(controller.select(chip), Err(Error::Controller));
+    assert_eq!(controller.select(chip), Ok(()));
+    model.fail_after(0);
+    assert_eq!(controller.deselect(), Err(Error::Controller));
+}
+
+#[test]
+fn a_command_that_could_not_be_stopped_is_stopped_before_the_next_one() {
+    let model = model();
+    let mut controller = controller(&model);
+    model.make_deaf(true, true);
+    model.set_clocked(false);
+    assert_eq!(controller.write(&[1; FIFO]), Err(Error::TimedOut));
+    // The clock returns, too late to hear of the abort.
+    model.set_clocked(true);
+    model.run(1);
+    model.make_deaf(false, false);
+    model.run_on_poll(false);
+    model.run_slowly(3);
+    let mut bytes = [1, 2, 3];
+    controller.transfer_in_place(&mut bytes).unwrap();
+    assert_eq!(bytes[1..], [2, 3]);
+}
+
+#[test]
+fn a_command_that_failed_is_not_left_running() {
+    let model = model();
+    let mut controller = controller(&model);
+    model.run_on_poll(false);
+    assert_eq!(controller.write(&[1; FIFO]), Err(Error::TimedOut));
+    model.run_on_poll(true);
+    model.set_clocked(true);
+    let before = model.symbols().len();
+    model.run(2 * FIFO);
+    assert_eq!(model.symbols().len(), before);
+}
+
+#[test]
 fn a_controller_without_a_clock_times_out() {
     let model = model();
     let mut controller = controller(&model);
