@@ -166,3 +166,60 @@ pub const SE_DMA_GENERAL: Rw<u32, SE_DMA_GENERAL_CFG::Register> = Rw::new(0xe30)
 
 /// Bytes in a word of either FIFO.
 pub const BYTES_PER_WORD: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_are_those_of_the_other_source() {
+        // coreboot's struct qup_regs, counted.
+        let own = [
+            GENI_FORCE_DEFAULT.offset(),
+            GENI_OUTPUT.offset(),
+            GENI_CGC.offset(),
+            SE_GENI_STATUS.offset(),
+            GENI_SER_M_CLK_CFG.offset(),
+            GENI_SER_S_CLK_CFG.offset(),
+            GENI_IF_DISABLE.offset(),
+            GENI_FW_REVISION.offset(),
+            SE_GENI_BYTE_GRAN.offset(),
+            SE_GENI_DMA_MODE_EN.offset(),
+            SE_GENI_TX_PACKING_CFG0.offset(),
+            SE_GENI_TX_PACKING_CFG1.offset(),
+            SE_GENI_RX_PACKING_CFG0.offset(),
+            SE_GENI_RX_PACKING_CFG1.offset(),
+            SE_GENI_M_CMD0.offset(),
+            SE_GENI_M_CMD_CTRL_REG.offset(),
+            SE_GENI_M_IRQ_STATUS.offset(),
+            SE_GENI_M_IRQ_EN.offset(),
+            SE_GENI_M_IRQ_CLEAR.offset(),
+            SE_GENI_S_CMD0.offset(),
+            SE_GENI_S_CMD_CTRL_REG.offset(),
+            SE_GENI_S_IRQ_STATUS.offset(),
+            SE_GENI_S_IRQ_EN.offset(),
+            SE_GENI_S_IRQ_CLEAR.offset(),
+            SE_GENI_S_IRQ_EN_SET.offset(),
+            SE_GENI_S_IRQ_EN_CLEAR.offset(),
+            SE_GENI_TX_FIFO.offset(),
+            SE_GENI_RX_FIFO.offset(),
+            SE_GENI_TX_FIFO_STATUS.offset(),
+            SE_GENI_RX_FIFO_STATUS.offset(),
+            SE_GENI_TX_WATERMARK_REG.offset(),
+            SE_GENI_RX_WATERMARK_REG.offset(),
+            SE_GENI_RX_RFR_WATERMARK_REG.offset(),
+            SE_GENI_M_GP_LENGTH.offset(),
+            SE_GSI_EVENTS.offset(),
+            SE_IRQ.offset(),
+            SE_HW_PARAM_0.offset(),
+            SE_HW_PARAM_1.offset(),
+            SE_DMA_GENERAL.offset(),
+        ];
+        let others = [
+            0x20, 0x24, 0x28, 0x40, 0x48, 0x4c, 0x64, 0x68, 0x254, 0x258, 0x260, 0x264, 0x284, 0x288, 0x600, 0x604,
+            0x610, 0x614, 0x618, 0x630, 0x634, 0x640, 0x644, 0x648, 0x64c, 0x650, 0x700, 0x780, 0x800, 0x804, 0x80c,
+            0x810, 0x814, 0x910, 0xe18, 0xe1c, 0xe24, 0xe28, 0xe30,
+        ];
+        assert_eq!(own, others);
+    }
+}

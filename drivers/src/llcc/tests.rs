@@ -67,6 +67,33 @@ fn interrupts_are_set_up_unless_firmware_has() {
 }
 
 #[test]
+fn registers_are_where_the_version_has_them() {
+    // By hand from Linux llcc-qcom.c.
+    for (config, status, clear, enable, cfg, syndrome) in [
+        (SC7280, 0x4_1000, 0x4_1008, 0x3_001c, 0x4_0000, 0x4_2070),
+        (OTHER, 0x5_0020, 0x5_0028, 0x3_401c, 0x5_0000, 0x5_2120),
+    ] {
+        let model = Model::new(config);
+        Llcc::over(model.clone(), config).set_up().unwrap();
+        model.corrupt(1, Ram::Data, false, 0, &[0x5a]);
+        let bank = config.banks[1];
+        let at = |offset| model.load::<u32>(bank + offset);
+        assert_eq!(
+            (at(enable), at(cfg), at(status), at(syndrome)),
+            (1 << 6 | 1, 1 << 24, 2, 0x5a)
+        );
+        assert_eq!(at(0x2_0488), 3);
+        model.store(config.broadcast + clear, 3u32);
+        assert_eq!(at(status), 0);
+        model.corrupt(1, Ram::Tag, true, 0, &[0xa5]);
+        assert_eq!(
+            (at(0x2_0480), at(0x2_0344), at(0x2_0348), at(0x2_034c)),
+            (1, 1, 1 << 16, 0xa5)
+        );
+    }
+}
+
+#[test]
 fn errors_are_reported_once_with_all_that_is_known() {
     for config in [SC7280, OTHER] {
         let model = Model::new(config);

@@ -270,6 +270,14 @@ mod tests {
     }
 
     #[test]
+    fn the_first_kind_without_a_number_ends_the_list() {
+        let mut bytes = database();
+        // The fourth kind would list what the first does.
+        bytes.copy_within(KINDS_AT..KINDS_AT + 16, KINDS_AT + 48);
+        assert_eq!(over(&bytes).unwrap().resources().count(), 3);
+    }
+
+    #[test]
     fn something_else_is_no_database() {
         let mut bytes = database();
         bytes[MAGIC_AT] = 0;
@@ -282,8 +290,12 @@ mod tests {
         let bytes = database();
         for len in DATA_AT..bytes.len() {
             let db = over(&bytes[..len]).unwrap();
+            let errors = db.resources().filter(Result::is_err).count();
             let last = db.resources().last();
-            assert!(matches!(last, Some(Err(CmdDbError::Malformed))), "{len}: {last:?}");
+            assert!(
+                errors == 1 && last == Some(Err(CmdDbError::Malformed)),
+                "{len}: {last:?}"
+            );
             assert_eq!(db.find("nothing"), Err(CmdDbError::Malformed));
         }
     }

@@ -3,3 +3,4 @@
 //! ask of them sends commands, which is left to the host.
 
 pub mod cmd_db;
+pub mod rsc;

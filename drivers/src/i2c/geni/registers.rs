@@ -28,3 +28,20 @@ pub const SE_I2C_SCL_COUNTERS: Rw<u32, I2C_SCL_COUNTERS::Register> = Rw::new(0x2
 
 pub const I2C_WRITE: u32 = 1;
 pub const I2C_READ: u32 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_are_those_of_the_other_source() {
+        // coreboot's struct qup_regs, counted.
+        let own = [
+            SE_I2C_TX_TRANS_LEN.offset(),
+            SE_I2C_RX_TRANS_LEN.offset(),
+            SE_I2C_SCL_COUNTERS.offset(),
+        ];
+        let others = [0x26c, 0x270, 0x278];
+        assert_eq!(own, others);
+    }
+}

@@ -181,16 +181,21 @@ fn troubles_are_told_apart() {
         (Trouble::Protocol, Error::Bus, ErrorKind::Bus),
         (Trouble::ClockHeld, Error::TimedOut, ErrorKind::Other),
     ] {
-        for after in [0, 1, 3, 7] {
+        for (after, read) in [0, 1, 3, 7]
+            .into_iter()
+            .flat_map(|after| [(after, false), (after, true)])
+        {
             let model = model();
+            fill(&model);
             let mut controller = controller(&model);
             model.bus(|bus| bus.trouble = Some((trouble, after)));
             let before = model.loads();
-            assert_eq!(
-                controller.write(TARGET, &[0; 20]),
-                Err(error),
-                "{trouble:?} after {after}"
-            );
+            let result = if read {
+                controller.read(TARGET, &mut [0; 20])
+            } else {
+                controller.write(TARGET, &[0; 20])
+            };
+            assert_eq!(result, Err(error), "{trouble:?} after {after}");
             assert!(model.loads() - before < POLLS as usize * 8 + 1000);
             assert_eq!(error.kind(), kind);
             model.bus(|bus| {
@@ -198,8 +203,8 @@ fn troubles_are_told_apart() {
                 assert!(bus.is_idle());
             });
             let mut bytes = [7; 4];
-            assert_eq!(controller.write_read(TARGET, &[0], &mut bytes), Ok(()));
-            assert_eq!(bytes, [0; 4]);
+            assert_eq!(controller.write_read(TARGET, &[100], &mut bytes), Ok(()));
+            assert_eq!(bytes, [!100, !101, !102, !103]);
         }
     }
 }

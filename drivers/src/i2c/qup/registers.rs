@@ -115,3 +115,34 @@ pub mod tag {
     /// The same, and a stop.
     pub const DATA_READ_STOP: u8 = 0x87;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_are_those_of_the_other_source() {
+        // coreboot ipq40xx, soc/qup.h.
+        let own = [
+            CONFIG.offset(),
+            STATE.offset(),
+            IO_MODE.offset(),
+            SW_RESET.offset(),
+            OPERATIONAL.offset(),
+            ERROR_FLAGS.offset(),
+            MX_OUTPUT_CNT.offset(),
+            OUT_FIFO.offset(),
+            MX_WRITE_CNT.offset(),
+            MX_INPUT_CNT.offset(),
+            MX_READ_CNT.offset(),
+            IN_FIFO.offset(),
+            I2C_CLK_CTL.offset(),
+            I2C_STATUS.offset(),
+            I2C_MASTER_GEN.offset(),
+        ];
+        let others = [
+            0x0, 0x4, 0x8, 0xc, 0x18, 0x1c, 0x100, 0x110, 0x150, 0x200, 0x208, 0x218, 0x400, 0x404, 0x408,
+        ];
+        assert_eq!(own, others);
+    }
+}

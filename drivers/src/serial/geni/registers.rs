@@ -41,3 +41,26 @@ pub const SE_UART_RX_PARITY_CFG: Rw<u32> = Rw::new(0x2a8);
 pub const UART_START_TX: u32 = 1;
 /// The secondary sequencer's command to receive.
 pub const UART_START_READ: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_are_those_of_the_other_source() {
+        // U-Boot serial_msm_geni.c.
+        let own = [
+            SE_UART_TX_TRANS_CFG.offset(),
+            SE_UART_TX_WORD_LEN.offset(),
+            SE_UART_TX_STOP_BIT_LEN.offset(),
+            SE_UART_TX_TRANS_LEN.offset(),
+            SE_UART_RX_TRANS_CFG.offset(),
+            SE_UART_RX_WORD_LEN.offset(),
+            SE_UART_RX_STALE_CNT.offset(),
+            SE_UART_TX_PARITY_CFG.offset(),
+            SE_UART_RX_PARITY_CFG.offset(),
+        ];
+        let others = [0x25c, 0x268, 0x26c, 0x270, 0x280, 0x28c, 0x294, 0x2a4, 0x2a8];
+        assert_eq!(own, others);
+    }
+}

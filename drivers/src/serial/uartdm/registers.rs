@@ -90,3 +90,28 @@ pub const CSR_DIVISORS: [u32; 16] = [
 
 /// The largest count that [`DMRX`] takes.
 pub const DMRX_MAX: u32 = 0xff_ffff;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_are_those_of_the_other_source() {
+        // Fuchsia's driver for MSM8x53; DMEN from TF-A uartdm_console.S, CSR from U-Boot.
+        let own = [
+            MR1.offset(),
+            MR2.offset(),
+            DMRX.offset(),
+            DMEN.offset(),
+            RXFS.offset(),
+            CSR.offset(),
+            SR.offset(),
+            CR.offset(),
+            IMR.offset(),
+            TF.offset(),
+            RF.offset(),
+        ];
+        let others = [0x0, 0x4, 0x34, 0x3c, 0x50, 0xa0, 0xa4, 0xa8, 0xb0, 0x100, 0x140];
+        assert_eq!(own, others);
+    }
+}

@@ -49,3 +49,26 @@ pub const SPI_TX_ONLY: u32 = 1;
 pub const SPI_RX_ONLY: u32 = 2;
 pub const SPI_CS_ASSERT: u32 = 8;
 pub const SPI_CS_DEASSERT: u32 = 9;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_are_those_of_the_other_source() {
+        // coreboot's struct qup_regs, counted.
+        let own = [
+            SE_SPI_CPHA.offset(),
+            SE_SPI_LOOPBACK.offset(),
+            SE_SPI_CPOL.offset(),
+            SE_SPI_DEMUX_OUTPUT_INV.offset(),
+            SE_SPI_DEMUX_SEL.offset(),
+            SE_SPI_TRANS_CFG.offset(),
+            SE_SPI_WORD_LEN.offset(),
+            SE_SPI_TX_TRANS_LEN.offset(),
+            SE_SPI_RX_TRANS_LEN.offset(),
+        ];
+        let others = [0x224, 0x22c, 0x230, 0x24c, 0x250, 0x25c, 0x268, 0x26c, 0x270];
+        assert_eq!(own, others);
+    }
+}

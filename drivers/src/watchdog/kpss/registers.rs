@@ -32,3 +32,22 @@ pub const BITE_TIME: Rw<u32, WDT_TIME::Register> = Rw::new(0x14);
 
 /// The largest count that BARK_TIME and BITE_TIME take (Linux qcom-wdt.c, max_tick_count).
 pub const MAX_TICKS: u32 = 0xf_ffff;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_are_those_of_the_other_source() {
+        // U-Boot drivers/watchdog/qcom-wdt.c.
+        let own = [
+            RST.offset(),
+            EN.offset(),
+            STS.offset(),
+            BARK_TIME.offset(),
+            BITE_TIME.offset(),
+        ];
+        let others = [0x4, 0x8, 0xc, 0x10, 0x14];
+        assert_eq!(own, others);
+    }
+}
