@@ -24,7 +24,7 @@ pub enum Error {
     ArbitrationLost,
     /// There was a start or stop where none belongs.
     Bus,
-    /// The controller did not do what it was told.
+    /// The controller did not do what it was told, or is not set up.
     Controller,
     /// Nothing moved for too long. Somebody may hold the clock, or the controller has none.
     TimedOut,

@@ -256,6 +256,12 @@ mod tests {
             let config = Config { drv, ..DRV2 };
             assert_eq!(Rsc::over(registers.clone(), LEN, config).sets(), sets);
         }
+        let short = Config {
+            set_stride: 4,
+            sets_at: LEN - 8,
+            ..DRV2
+        };
+        assert_eq!(Rsc::over(registers.clone(), LEN, short).sets(), 0);
         assert_eq!(two.is_idle(2), None);
         assert_eq!(two.commands(2).count(), 0);
     }

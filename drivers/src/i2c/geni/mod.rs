@@ -61,10 +61,13 @@ pub enum Clocking {
 #[derive(Debug)]
 pub struct GeniI2c<I = Mmio> {
     engine: Engine<I>,
+    /// It is set up: otherwise nobody knows how its FIFOs' words are packed.
+    ready: bool,
 }
 
 impl GeniI2c<Mmio> {
-    /// The controller with its registers at `registers`, in a wrapper of version `version`.
+    /// The controller with its registers at `registers`, in a wrapper of version `version`. It needs
+    /// [`init`](Self::init).
     ///
     /// # Safety
     /// `registers` are those of a GENI serial engine, mapped at their own addresses as device memory, its clocks are on,
@@ -81,6 +84,7 @@ impl<I: Io> GeniI2c<I> {
     pub const fn over(io: I, version: QupVersion) -> Self {
         Self {
             engine: Engine::over(io, version),
+            ready: false,
         }
     }
 
@@ -90,6 +94,7 @@ impl<I: Io> GeniI2c<I> {
     /// [`GeniError::Protocol`], [`GeniError::NoFifo`]: it is as it was. [`GeniError::TimedOut`].
     pub fn init(&mut self, clocking: Clocking) -> Result<(), GeniError> {
         self.engine.check(Protocol::I2c)?;
+        self.ready = false;
         self.engine.settle()?;
         let packing = Packing::new(BYTES_PER_WORD, BitOrder::MsbFirst);
         self.engine.prepare(packing, packing);
@@ -100,6 +105,7 @@ impl<I: Io> GeniI2c<I> {
                 I2C_SCL_COUNTERS::HIGH.val(high) + I2C_SCL_COUNTERS::LOW.val(low) + I2C_SCL_COUNTERS::CYCLE.val(cycle),
             );
         }
+        self.ready = true;
         Ok(())
     }
 
@@ -110,6 +116,9 @@ impl<I: Io> GeniI2c<I> {
             if len == 0 || len > MAX_LEN {
                 return Err(Error::Length(len));
             }
+        }
+        if !self.ready {
+            return Err(Error::Controller);
         }
         self.free()?;
         Messages::new(address, operations).try_for_each(|message| self.message(message))

@@ -250,6 +250,10 @@ fn a_controller_without_a_clock_times_out() {
 #[test]
 fn what_cannot_be_is_not_begun() {
     let model = model();
+    assert_eq!(
+        GeniI2c::over(model.clone(), VERSION).write(TARGET, &[1]),
+        Err(Error::Controller)
+    );
     let mut controller = controller(&model);
     assert_eq!(controller.write(0x80u8, &[1]), Err(Error::Address(0x80)));
     assert_eq!(controller.write(0x400u16, &[1]), Err(Error::Address(0x400)));

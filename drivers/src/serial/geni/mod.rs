@@ -37,8 +37,8 @@ const TOLERANCE: u64 = 5;
 /// What the main sequencer does, as far as the driver knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sender {
-    /// Perhaps a command that somebody else has started.
-    Inherited,
+    /// Whatever somebody else has told it, of words that are packed in whatever way: the port is not set up.
+    Unknown,
     /// Nothing.
     Idle,
     /// A command of this many bytes.
@@ -62,8 +62,8 @@ pub struct GeniUart<I = Mmio> {
 }
 
 impl GeniUart<Mmio> {
-    /// The port with its registers at `registers`, in a wrapper of version `version`, as it is: set up by somebody
-    /// before, or by [`init`](Self::init).
+    /// The port with its registers at `registers`, in a wrapper of version `version`. It takes nothing before
+    /// [`init`](Self::init).
     ///
     /// # Safety
     /// `registers` are those of a GENI serial engine, mapped at their own addresses as device memory, its clocks are on,
@@ -80,7 +80,7 @@ impl<I: Io> GeniUart<I> {
     pub const fn over(io: I, version: QupVersion) -> Self {
         Self {
             engine: Engine::over(io, version),
-            sender: Sender::Inherited,
+            sender: Sender::Unknown,
             seen: (0, 0),
             lost: 0,
         }
@@ -101,13 +101,13 @@ impl<I: Io> GeniUart<I> {
                 Some(Divider::nearest(clock_hz, bit, TOLERANCE).ok_or(GeniError::Speed(baud))?)
             }
         };
+        let sender = core::mem::replace(&mut self.sender, Sender::Unknown);
         if self.engine.settle()? != Ended::Done
-            && let Sender::Sending(bytes) | Sender::Cancelling(bytes) | Sender::Aborting(bytes) = self.sender
+            && let Sender::Sending(bytes) | Sender::Cancelling(bytes) | Sender::Aborting(bytes) = sender
         {
             self.lose_unsent(bytes);
         }
         self.engine.stop_secondary()?;
-        self.sender = Sender::Idle;
         // A received character has a FIFO word of its own, so that none waits for others.
         self.engine.prepare(
             Packing::new(BYTES_PER_WORD, BitOrder::LsbFirst),
@@ -127,6 +127,7 @@ impl<I: Io> GeniUart<I> {
             self.engine.set_divider(divider);
         }
         self.engine.start_secondary(UART_START_READ);
+        self.turn(Sender::Idle);
         Ok(())
     }
 
@@ -148,8 +149,10 @@ impl<I: Io> GeniUart<I> {
 
     /// Looks once at what the main sequencer does, and moves on. `true` when it takes a command now.
     fn look(&mut self) -> bool {
-        if matches!(self.sender, Sender::Idle) {
-            return true;
+        match self.sender {
+            Sender::Idle => return true,
+            Sender::Unknown => return false,
+            Sender::Sending(_) | Sender::Cancelling(_) | Sender::Aborting(_) | Sender::Stuck => {}
         }
         if !self.engine.main_active() {
             if let Sender::Cancelling(bytes) | Sender::Aborting(bytes) = self.sender {
@@ -174,10 +177,6 @@ impl<I: Io> GeniUart<I> {
     /// The next step when the one before did not help.
     fn give_up(&mut self) {
         match self.sender {
-            Sender::Inherited => {
-                self.engine.cancel();
-                self.turn(Sender::Cancelling(0));
-            }
             Sender::Sending(bytes) => {
                 self.engine.cancel();
                 self.turn(Sender::Cancelling(bytes));
@@ -190,7 +189,7 @@ impl<I: Io> GeniUart<I> {
                 self.lose_unsent(bytes);
                 self.turn(Sender::Stuck);
             }
-            Sender::Idle | Sender::Stuck => {}
+            Sender::Unknown | Sender::Idle | Sender::Stuck => {}
         }
     }
 
@@ -234,6 +233,9 @@ impl<I: Io> GeniUart<I> {
 
     /// Waits until the sequencer takes a command. Slow lines are no error as long as something moves.
     fn wait_idle(&mut self) -> Result<(), TimedOut> {
+        if self.sender == Sender::Unknown {
+            return Err(TimedOut);
+        }
         // Each round but the last moves something, and no command of the driver's moves more.
         for _ in 0..=self.engine.tx_depth() * BYTES_PER_WORD {
             let moved = self.engine.moved();
@@ -276,8 +278,12 @@ impl<I: Io> GeniUart<I> {
         Ok(())
     }
 
+    fn has_received(&self) -> bool {
+        self.sender != Sender::Unknown && self.engine.rx_words() > 0
+    }
+
     fn pop(&mut self) -> Option<u8> {
-        if self.engine.rx_words() == 0 {
+        if !self.has_received() {
             return None;
         }
         let byte = self.engine.pop() as u8;
@@ -323,13 +329,13 @@ impl<I: Io> embedded_io::Read for GeniUart<I> {
             return Ok(0);
         }
         self.check_received()?;
-        wait::until(|| self.engine.rx_words() > 0)?;
+        wait::until(|| self.has_received())?;
         super::read_available(buf, || Ok(self.pop()))
     }
 }
 
 impl<I: Io> embedded_io::ReadReady for GeniUart<I> {
     fn read_ready(&mut self) -> Result<bool, Error> {
-        Ok(self.engine.rx_words() > 0)
+        Ok(self.has_received())
     }
 }

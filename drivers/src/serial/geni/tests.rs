@@ -100,15 +100,32 @@ fn a_transfer_in_flight_at_hand_over_goes_out() {
 }
 
 #[test]
-fn a_transfer_in_flight_goes_out_before_what_an_uninitialised_port_is_given() {
+fn a_port_that_is_not_set_up_takes_and_gives_nothing() {
     let model = Model::new();
     model.left_sending(b"firmware", true);
+    model.receive(b"for firmware");
     let mut port = GeniUart::over(model.clone(), VERSION);
-    assert_eq!(port.write_some(b"ours"), 0);
-    model.run(20);
-    assert_eq!(port.write_some(b"ours"), 4);
-    model.run(20);
-    assert_eq!(model.sent(), b"firmwareours");
+    for _ in 0..2 {
+        assert_eq!(port.write_some(b"ours"), 0);
+        assert_eq!(port.write(b"ours"), Err(Error::TimedOut));
+        assert_eq!((port.write_ready(), port.flush()), (Ok(false), Err(Error::TimedOut)));
+        assert_eq!(model.loads(), 0);
+        model.run(20);
+    }
+    for _ in 0..2 {
+        assert_eq!((port.read_ready(), port.read_byte()), (Ok(false), Ok(None)));
+    }
+    assert_eq!((model.sent(), port.lost()), (b"firmware".to_vec(), 0));
+}
+
+#[test]
+fn a_port_that_could_not_be_set_up_again_takes_nothing() {
+    let model = Model::new();
+    let mut port = port(&model);
+    port.write_some(b"lost");
+    model.set_clocked(false);
+    assert_eq!(port.init(Clocking::Firmware), Err(GeniError::TimedOut));
+    assert_eq!(port.write_some(b"more"), 0);
 }
 
 #[test]

@@ -46,6 +46,8 @@ fn clock_code(clock_hz: u32, baud: u32) -> Option<u32> {
 #[derive(Debug)]
 pub struct Uartdm<I = Mmio> {
     io: I,
+    /// It is set up: otherwise nobody knows what its FIFOs' words mean.
+    ready: bool,
     /// Received characters that have left the FIFO, the next one lowest, and how many those are.
     received: (u32, u8),
     /// How often in a row there was no room.
@@ -54,8 +56,7 @@ pub struct Uartdm<I = Mmio> {
 }
 
 impl Uartdm<Mmio> {
-    /// The port with its registers at `registers`, as it is: set up by somebody before. Before anything is received it
-    /// needs [`init`](Self::init).
+    /// The port with its registers at `registers`. It takes nothing before [`init`](Self::init).
     ///
     /// # Safety
     /// `registers` are those of a UARTDM v1.4, mapped at their own addresses as device memory, its clocks are on, and
@@ -72,6 +73,7 @@ impl<I: Io> Uartdm<I> {
     pub const fn over(io: I) -> Self {
         Self {
             io,
+            ready: false,
             received: (0, 0),
             still: 0,
             lost: 0,
@@ -88,6 +90,7 @@ impl<I: Io> Uartdm<I> {
             Clocking::Firmware => None,
             Clocking::Divided { clock_hz, baud } => Some(clock_code(clock_hz, baud).ok_or(ConsoleError::Speed(baud))?),
         };
+        self.ready = false;
         self.drain()?;
         let io = &self.io;
         io.at(IMR).set(0);
@@ -113,6 +116,7 @@ impl<I: Io> Uartdm<I> {
         self.io.at(CR).write(UART_DM_CR::TX_EN::SET + UART_DM_CR::RX_EN::SET);
         self.io.at(DMRX).set(DMRX_MAX);
         self.received = (0, 0);
+        self.ready = true;
         Ok(())
     }
 
@@ -131,7 +135,7 @@ impl<I: Io> Uartdm<I> {
     }
 
     fn has_room(&self) -> bool {
-        self.io.at(SR).is_set(UART_DM_SR::TX_READY)
+        self.ready && self.io.at(SR).is_set(UART_DM_SR::TX_READY)
     }
 
     /// Sends while there is room.
@@ -146,7 +150,7 @@ impl<I: Io> Uartdm<I> {
 
     fn send_some(&mut self, bytes: &[u8]) -> usize {
         let sent = self.send(bytes);
-        if sent > 0 || bytes.is_empty() {
+        if sent > 0 || bytes.is_empty() || !self.ready {
             self.still = 0;
             return sent;
         }
@@ -183,12 +187,16 @@ impl<I: Io> Uartdm<I> {
     }
 
     fn has_received(&self) -> bool {
-        self.received.1 > 0
-            || self.io.at(SR).is_set(UART_DM_SR::RX_READY)
-            || self.io.at(RXFS).read(UART_DM_RXFS::RX_BUFFER_STATE) > 0
+        self.ready
+            && (self.received.1 > 0
+                || self.io.at(SR).is_set(UART_DM_SR::RX_READY)
+                || self.io.at(RXFS).read(UART_DM_RXFS::RX_BUFFER_STATE) > 0)
     }
 
     fn pop(&mut self) -> Option<u8> {
+        if !self.ready {
+            return None;
+        }
         if self.received.1 == 0 {
             self.received = self.fetch()?;
         }

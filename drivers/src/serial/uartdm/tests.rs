@@ -74,6 +74,21 @@ fn init_gives_up_on_a_port_that_does_not_send() {
 }
 
 #[test]
+fn a_port_that_is_not_set_up_takes_and_gives_nothing() {
+    let model = Model::new();
+    model.left_sending(b"firmware");
+    model.receive(b"for firmware");
+    let mut port = Uartdm::over(model.clone());
+    for _ in 0..=POLLS {
+        assert_eq!(port.write_some(b"ours"), 0);
+    }
+    assert_eq!(port.write(b"ours"), Err(Error::TimedOut));
+    assert_eq!((port.read_ready(), port.read_byte()), (Ok(false), Ok(None)));
+    model.transmit(100);
+    assert_eq!((model.sent(), port.lost()), (b"firmware".to_vec(), 0));
+}
+
+#[test]
 fn the_console_takes_what_fits_and_no_more() {
     let model = Model::new();
     let mut port = port(&model);

@@ -53,7 +53,7 @@ impl ChipSelect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Error {
-    /// The controller did not do what it was told.
+    /// The controller did not do what it was told, or is not set up.
     Controller,
     /// Nothing moved for too long: the controller has no clock.
     TimedOut,
@@ -86,10 +86,13 @@ impl core::error::Error for Error {}
 #[derive(Debug)]
 pub struct GeniSpi<I = Mmio> {
     engine: Engine<I>,
+    /// It is set up: otherwise nobody knows how its FIFOs' words are packed.
+    ready: bool,
 }
 
 impl GeniSpi<Mmio> {
-    /// The controller with its registers at `registers`, in a wrapper of version `version`.
+    /// The controller with its registers at `registers`, in a wrapper of version `version`. It needs
+    /// [`init`](Self::init).
     ///
     /// # Safety
     /// `registers` are those of a GENI serial engine, mapped at their own addresses as device memory, its clocks are on,
@@ -106,6 +109,7 @@ impl<I: Io> GeniSpi<I> {
     pub const fn over(io: I, version: QupVersion) -> Self {
         Self {
             engine: Engine::over(io, version),
+            ready: false,
         }
     }
 
@@ -128,6 +132,7 @@ impl<I: Io> GeniSpi<I> {
                 Some(Divider::at_most(clock_hz, hz).ok_or(GeniError::Speed(hz))?)
             }
         };
+        self.ready = false;
         self.engine.settle()?;
         let packing = Packing::new(BYTES_PER_WORD, BitOrder::MsbFirst);
         self.engine.prepare(packing, packing);
@@ -143,6 +148,7 @@ impl<I: Io> GeniSpi<I> {
         if let Some(divider) = divider {
             self.engine.set_divider(divider);
         }
+        self.ready = true;
         Ok(())
     }
 
@@ -170,6 +176,9 @@ impl<I: Io> GeniSpi<I> {
 
     /// Stops a command that is still there after it has failed, and drops what it received.
     fn free(&self) -> Result<(), Error> {
+        if !self.ready {
+            return Err(Error::Controller);
+        }
         if self.engine.main_active() {
             self.engine.stop()?;
         }

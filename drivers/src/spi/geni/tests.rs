@@ -101,6 +101,9 @@ fn a_transaction_is_what_the_bus_sees() {
 #[test]
 fn nothing_is_no_command() {
     let model = model();
+    let mut uninitialised = GeniSpi::over(model.clone(), VERSION);
+    assert_eq!(uninitialised.write(&[1]), Err(Error::Controller));
+    assert_eq!(uninitialised.deselect(), Err(Error::Controller));
     let mut controller = controller(&model);
     controller.read(&mut []).unwrap();
     controller.write(&[]).unwrap();
