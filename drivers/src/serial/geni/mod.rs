@@ -102,11 +102,13 @@ impl<I: Io> GeniUart<I> {
             }
         };
         let sender = core::mem::replace(&mut self.sender, Sender::Unknown);
-        if self.engine.settle()? != Ended::Done
+        let settled = self.engine.settle();
+        if settled != Ok(Ended::Done)
             && let Sender::Sending(bytes) | Sender::Cancelling(bytes) | Sender::Aborting(bytes) = sender
         {
             self.lose_unsent(bytes);
         }
+        settled?;
         self.engine.stop_secondary()?;
         // A received character has a FIFO word of its own, so that none waits for others.
         self.engine.prepare(

@@ -125,7 +125,9 @@ fn a_port_that_could_not_be_set_up_again_takes_nothing() {
     port.write_some(b"lost");
     model.set_clocked(false);
     assert_eq!(port.init(Clocking::Firmware), Err(GeniError::TimedOut));
+    let before = model.loads();
     assert_eq!(port.write_some(b"more"), 0);
+    assert_eq!((model.loads(), port.lost()), (before, 4));
 }
 
 #[test]
