@@ -240,6 +240,24 @@ fn a_command_that_only_abort_ends_loses_what_it_had_not_sent() {
 }
 
 #[test]
+fn a_command_that_makes_no_progress_is_cancelled_first() {
+    let model = Model::new();
+    let mut port = port(&model);
+    model.make_deaf(false, true);
+    assert_eq!(port.write_some(b"sent and lost"), 13);
+    model.run(5);
+    model.set_clocked(false);
+    for _ in 0..=POLLS {
+        assert_eq!(port.write_some(b"x"), 0);
+    }
+    model.set_clocked(true);
+    model.run(1);
+    assert_eq!(port.write_some(b"!"), 1);
+    model.run(2);
+    assert_eq!((model.sent(), port.lost()), (b"sent !".to_vec(), 8));
+}
+
+#[test]
 fn write_waits_with_a_bound() {
     let model = Model::new();
     let mut port = port(&model);
