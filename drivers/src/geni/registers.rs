@@ -40,9 +40,6 @@ register_bitfields![u32,
     pub GENI_FW_REVISION_RO [
         PROTOCOL OFFSET(8) NUMBITS(8) []
     ],
-    pub GENI_CLK_SEL [
-        CLK_SEL OFFSET(0) NUMBITS(3) []
-    ],
     pub GENI_DMA_MODE_EN [
         GENI_DMA_MODE_EN OFFSET(0) NUMBITS(1) []
     ],

@@ -22,8 +22,6 @@ register_bitfields![u32,
         STATE OFFSET(0) NUMBITS(2) [
             Reset = 0,
             Run = 1,
-            /// Written twice, it leads from Pause to Reset.
-            Leave = 2,
             Pause = 3
         ]
     ],
