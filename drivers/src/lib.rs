@@ -9,11 +9,18 @@
 extern crate std;
 
 mod cpu;
+pub mod geni;
+pub mod gpio;
+pub mod i2c;
 pub mod interrupt;
+pub mod llcc;
 pub mod mmio;
+pub mod rpmh;
 pub mod serial;
 pub mod smmu;
+pub mod spi;
 pub mod timer;
 mod wait;
+pub mod watchdog;
 
 pub use wait::TimedOut;

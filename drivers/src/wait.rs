@@ -2,7 +2,7 @@
 
 /// A wait's bound, in polls. A read of a device register takes 50 ns or more, so this is at least 50 ms on hardware,
 /// and longer than any wait here takes when all is well. Models answer in a few polls.
-const POLLS: u32 = if cfg!(any(test, feature = "model")) {
+pub(crate) const POLLS: u32 = if cfg!(any(test, feature = "model")) {
     10_000
 } else {
     1_000_000

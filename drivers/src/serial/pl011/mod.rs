@@ -6,6 +6,8 @@
 pub mod model;
 mod registers;
 
+pub use super::Error;
+
 use crate::mmio::{Io, Mmio};
 use crate::wait::{self, TimedOut};
 use leasehold_hal::{Console, ConsoleError};
@@ -29,45 +31,6 @@ impl Config {
         let divisor = (u64::from(self.clock_hz) * 4 + baud / 2).checked_div(baud)?;
         // UARTIBRD is 1 to 65535, and 65535 allows no fraction.
         (64..=65535 * 64).contains(&divisor).then_some(divisor as u32)
-    }
-}
-
-/// What `embedded_io` operations fail with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Error {
-    /// The port did not take or give a character within the bound.
-    TimedOut,
-    /// Characters before the next one were lost.
-    Overrun,
-    /// The character was received with a wrong parity or stop bit, or as a break.
-    Framing,
-}
-
-impl core::fmt::Display for Error {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::TimedOut => "no character moved in time",
-            Self::Overrun => "received characters were lost",
-            Self::Framing => "a character was received damaged",
-        })
-    }
-}
-
-impl core::error::Error for Error {}
-
-impl embedded_io::Error for Error {
-    fn kind(&self) -> embedded_io::ErrorKind {
-        match self {
-            Self::TimedOut => embedded_io::ErrorKind::TimedOut,
-            Self::Overrun | Self::Framing => embedded_io::ErrorKind::InvalidData,
-        }
-    }
-}
-
-impl From<TimedOut> for Error {
-    fn from(_: TimedOut) -> Self {
-        Self::TimedOut
     }
 }
 
@@ -208,18 +171,7 @@ impl<I: Io> embedded_io::Read for Pl011<I> {
             return Ok(0);
         }
         wait::until(|| !self.io.at(UARTFR).is_set(UARTFR::RXFE))?;
-        let mut count = 0;
-        while count < buf.len() {
-            match self.read_byte() {
-                Ok(Some(byte)) => buf[count] = byte,
-                Ok(None) => break,
-                // What arrived before the damage is good: hand it out, and drop only the damaged character.
-                Err(_) if count > 0 => break,
-                Err(error) => return Err(error),
-            }
-            count += 1;
-        }
-        Ok(count)
+        super::read_available(buf, || self.read_byte())
     }
 }
 

@@ -1,0 +1,3 @@
+//! Pins for general purposes.
+
+pub mod tlmm;

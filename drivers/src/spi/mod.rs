@@ -1,0 +1,3 @@
+//! SPI controllers.
+
+pub mod geni;

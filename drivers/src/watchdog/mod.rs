@@ -1,0 +1,3 @@
+//! Watchdogs: they reset the SoC unless they are petted.
+
+pub mod kpss;
