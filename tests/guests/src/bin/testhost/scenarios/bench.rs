@@ -15,7 +15,7 @@ use leasehold_guests::host::Host;
 use leasehold_guests::lender::Guest;
 use leasehold_guests::pages::{Block, PAGE};
 use leasehold_guests::tree::RAM_BASE;
-use leasehold_guests::{args, line, vm};
+use leasehold_guests::{args, vm};
 
 /// As many faults at once as the log has lines for, and one more.
 const LOGGED: usize = 5;
