@@ -1,3 +1,5 @@
 //! System memory management units: what stands between devices and memory.
 
+#[cfg(any(test, feature = "model"))]
+pub mod model;
 pub mod v3;
