@@ -2,6 +2,8 @@
 
 mod memory;
 mod stage2;
+#[cfg(test)]
+pub(super) mod tables;
 
 pub use memory::{SimMemory, Window};
 pub(super) use stage2::{Fault, Stage2, Translations};

@@ -74,12 +74,32 @@ impl Translations {
             .retain(|walk| leaf || walk.vmid != vmid || walk.ipa >= end || walk.ipa + walk.size <= start);
     }
 
+    /// Remembers one page, whoever found it.
+    pub fn remember(&mut self, vmid: u16, ipa: u64, output: u64) {
+        self.mappings.push(Mapping {
+            vmid,
+            ipa,
+            size: 4096,
+            output,
+            readable: true,
+            writable: true,
+        });
+    }
+
+    /// Whether it knows where `address` leads without a walk.
+    pub fn knows(&self, vmid: u16, address: u64) -> bool {
+        self.mapping(vmid, address).is_some()
+    }
+
+    fn mapping(&self, vmid: u16, address: u64) -> Option<usize> {
+        self.mappings
+            .iter()
+            .position(|mapping| mapping.vmid == vmid && (mapping.ipa..mapping.ipa + mapping.size).contains(&address))
+    }
+
     /// Where `address` leads, from what is remembered or from the tables.
     pub fn translate(&mut self, memory: &SimMemory, tables: &Stage2, address: u64, write: bool) -> Result<u64, Fault> {
-        let remembered = self.mappings.iter().position(|mapping| {
-            mapping.vmid == tables.vmid && (mapping.ipa..mapping.ipa + mapping.size).contains(&address)
-        });
-        let index = match remembered {
+        let index = match self.mapping(tables.vmid, address) {
             Some(index) => index,
             None => self.walk(memory, tables, address)?,
         };
