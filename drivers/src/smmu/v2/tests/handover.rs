@@ -86,7 +86,7 @@ fn afterwards_every_stream_is_contained() {
         }
         let mut unit = bench.attach();
         bench.model.stop_masters();
-        while unit.next_event().is_some() {}
+        drain(&mut unit);
         for stream in [UFS, DISPLAY, DISPLAY | 2, DISPLAY | 0x402, ADSP, CRYPTO, CRYPTO | 0x11] {
             assert!(bench.model.dma_write(stream, PICTURE, u64::from(stream)), "{what}");
             assert_eq!(bench.model.dma_read(stream, CANARY), None, "{what}: {stream:#x}");

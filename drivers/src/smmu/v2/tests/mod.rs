@@ -64,6 +64,12 @@ fn pages(start: u64, count: u64) -> PageRange<Ipa> {
     PageRange::new(Ipa::new(start), count).unwrap()
 }
 
+/// Takes all events, of which there are few: the registers hold one of each kind.
+fn drain(unit: &mut Unit) {
+    let taken = (0..10).take_while(|_| unit.next_event().is_some()).count();
+    assert!(taken < 10, "there is no end of events");
+}
+
 /// A unit and the memory around it, in which the picture is mapped.
 struct Bench {
     memory: SimMemory,
