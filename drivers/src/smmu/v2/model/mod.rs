@@ -72,6 +72,10 @@ pub struct Quirks {
     pub actlr_locked: bool,
     /// Context banks from this one on are Secure code's: others' writes are ignored.
     pub secure_banks_from: Option<usize>,
+    /// What kind of context each bank has is for Secure code to say: others' writes of CBAR are ignored.
+    pub cbar_locked: bool,
+    /// Somebody below keeps this group's S2CR as it is.
+    pub s2cr_locked: Option<usize>,
     /// Bits of SMRs that are there, as MASK, if not all that StreamIDs have.
     pub smr_mask: Option<u16>,
 }

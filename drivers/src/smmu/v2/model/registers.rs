@@ -158,7 +158,7 @@ impl State {
                 _ => {}
             }
         }
-        if !self.is_hidden(n) {
+        if !self.is_hidden(n) && self.quirks.s2cr_locked != Some(n) {
             self.s2cr[n] = value;
         }
     }
@@ -191,6 +191,7 @@ impl State {
             return;
         }
         match within {
+            0..0x400 if self.quirks.cbar_locked => {}
             0..0x400 => self.banks[n].cbar = value,
             0x800..0xc00 => {
                 let wide = if self.identity.id2 >> 15 & 1 != 0 {

@@ -213,6 +213,46 @@ fn a_context_bank_that_is_secure_codes_is_not_taken_for_ours() {
 }
 
 #[test]
+fn a_context_bank_that_stays_one_of_stage_1_is_not_taken_for_stage_2() {
+    let quirks = Quirks {
+        cbar_locked: true,
+        ..Quirks::default()
+    };
+    let bench = Bench::with(Identity::QCS6490, quirks);
+    bench.model.firmware_sets(CLOSED, 1 << 26);
+    bench.model.firmware_translates(0, false);
+    bench.model.watch(UFS);
+    assert_eq!(bench.try_attach().err(), Some(IommuError::Failed(1 << 16)));
+    assert!(bench.refuses_all());
+}
+
+#[test]
+fn a_group_that_stays_what_it_was_is_noticed() {
+    let quirks = Quirks {
+        s2cr_locked: Some(3),
+        ..Quirks::default()
+    };
+    let bench = Bench::with(Identity::QCS6490, quirks);
+    bench.model.firmware_sets(CLOSED, 1 << 26);
+    bench.model.firmware_maps(3, VALID | u32::from(UFS), BYPASS);
+    assert_eq!(bench.try_attach().err(), Some(IommuError::Failed(BYPASS)));
+    assert!(bench.refuses_all());
+}
+
+#[test]
+fn the_vmid_is_the_same_in_either_width() {
+    for (vmid16s, cba2r) in [(1 << 15, 1 << 16 | 1), (0, 1)] {
+        let identity = Identity {
+            id2: Identity::QCS6490.id2 & !(1 << 15) | vmid16s,
+            ..Identity::QCS6490
+        };
+        let bench = Bench::with(identity, Quirks::default());
+        bench.attach();
+        assert_eq!(bench.model.bank(0)[..2], [1, cba2r]);
+    }
+}
+
+#[test]
 fn without_a_context_bank_all_are_refused() {
     let identity = Identity {
         id1: 6 << 28 | 2,

@@ -56,11 +56,11 @@ proptest! {
         bench.instance.streams = Box::leak(named.clone().into_boxed_slice());
         let cr0 = if closed { CLOSED } else { OPEN };
         bench.model.firmware_sets(cr0 | u32::from(extended) << 3, REMEMBERS);
-        bench.model.firmware_translates(7, true);
+        bench.model.firmware_translates(0, true);
         for (n, (streams, left)) in inherited.iter().enumerate() {
             let s2cr = match left {
                 Left::Past => BYPASS,
-                Left::Bank => 7,
+                Left::Bank => 0,
                 Left::Refused => FAULT,
             };
             let (valid, counts) = if extended { (0, 1 << 10) } else { (VALID, 0) };
@@ -80,6 +80,9 @@ proptest! {
             let stays = turned(one) || named.iter().any(|named| named.covers(one));
             if live && stays && stream % 37 == 0 {
                 bench.model.start_master(stream, PICTURE, WORDS);
+            }
+            if stream % 41 == 0 {
+                bench.model.watch(stream);
             }
         }
         // 96 groups may be too few; then all are refused.
@@ -162,12 +165,19 @@ fn sixteen_bits_are_turned_on_when_needed_and_possible() {
         bench.model.firmware_maps(3, 0x8900, 1 << 10 | BYPASS);
         bench
     };
-    let bench = make(wide);
-    bench.model.start_master(0x8902, PICTURE, WORDS);
-    bench.model.start_master(0x900, PICTURE, WORDS);
-    bench.attach();
-    assert!(bench.model.dma_read(0x8900, PICTURE).is_some());
-    assert!(bench.model.dma_read(0x902, PICTURE).is_none());
+    for cr0 in [OPEN, CLOSED] {
+        let bench = make(wide);
+        bench.model.firmware_sets(cr0, 1 << 26);
+        if cr0 == OPEN {
+            bench.model.start_master(0x8902, PICTURE, WORDS);
+            bench.model.start_master(0x900, PICTURE, WORDS);
+        }
+        bench.model.watch(0x8900);
+        bench.model.watch(0x902);
+        bench.attach();
+        assert!(bench.model.dma_read(0x8900, PICTURE).is_some());
+        assert!(bench.model.dma_read(0x902, PICTURE).is_none());
+    }
 
     // Without them, or with groups that would then mean something else.
     let narrow = make(Identity::QCS6490);
