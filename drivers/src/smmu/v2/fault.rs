@@ -1,4 +1,5 @@
-//! Faults, global and of a context bank, as events (Arm IHI 0062, 3.12).
+//! Faults, global and of a context bank, as events (Arm IHI 0062: SMMU_sGFSR, SMMU_CBn_FSR and their
+//! syndrome registers).
 
 use super::registers::{FSR, GFSR};
 use leasehold_hal::{IommuEvent, IommuEventKind};

@@ -57,11 +57,11 @@ pub enum Implementation {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TbuRegisters {
     /// Which of them have power.
-    pub power: u16,
+    pub(super) power: u16,
     /// Which have acknowledged an invalidation and a sync.
-    pub acknowledged: u16,
+    pub(super) acknowledged: u16,
     /// What the control unit is at, and who keeps it waiting.
-    pub progress: u16,
+    pub(super) progress: u16,
 }
 
 impl TbuRegisters {

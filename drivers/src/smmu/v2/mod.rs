@@ -10,7 +10,8 @@
 //! refused (but a unit that does not confirm may go by what it remembers), and no error opens a way past.
 //!
 //! Not covered: Secure state's interface; units whose registers are not EL2's ([`Access`]), of which none is touched;
-//! stage 1, of which EL2 has no use.
+//! stage 1, of which EL2 has no use; masters that a loader left running with tables of its own that map memory elsewhere
+//! than at its own address: they are contained like all others, and see what is at the addresses that they use.
 
 mod bank;
 mod device;

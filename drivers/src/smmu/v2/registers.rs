@@ -1,12 +1,11 @@
-//! Registers of the SMMUv2 (Arm IHI 0062, chapters 9 to 16; named here as there, without the prefix SMMU_ and without the
-//! s of the banked ones), those that the driver uses. Checked against Linux `arm-smmu.h`, and against what is public of
-//! the MMU-500's (DDI 0517; AMD UG1087).
+//! Registers of the SMMUv2 (Arm IHI 0062, where each is described under its name; here without the prefixes SMMU_, s and
+//! CBn_), those that the driver uses. Checked against Linux `arm-smmu.h` and seL4 `smmuv2.h`, and against what is public
+//! of the MMU-500's (DDI 0517; AMD UG1087; Intel's Stratix 10 register map).
 
 use crate::mmio::{Ro, Rw, Wo};
 use tock_registers::register_bitfields;
 
 register_bitfields![u32,
-    /// 9.6.4.
     pub CR0 [
         VMID16EN OFFSET(31) NUMBITS(1) [],
         /// A stream that more than one group matches is refused.
@@ -66,7 +65,7 @@ register_bitfields![u32,
     pub ID7 [
         MAJOR OFFSET(4) NUMBITS(4) []
     ],
-    /// Global faults (9.6.16). Written with ones to clear.
+    /// Global faults. Written with ones to clear.
     pub GFSR [
         /// There were more while this was not clear.
         MULTI OFFSET(31) NUMBITS(1) [],
@@ -95,7 +94,7 @@ register_bitfields![u32,
     pub TLBSTATUS [
         ACTIVE OFFSET(0) NUMBITS(1) []
     ],
-    /// 9.6.27, without extended StreamIDs.
+    /// Without extended StreamIDs.
     pub SMR [
         VALID OFFSET(31) NUMBITS(1) [],
         MASK OFFSET(16) NUMBITS(15) [],
@@ -106,7 +105,6 @@ register_bitfields![u32,
         MASK OFFSET(16) NUMBITS(16) [],
         ID OFFSET(0) NUMBITS(16) []
     ],
-    /// 9.6.22.
     pub S2CR [
         TYPE OFFSET(16) NUMBITS(2) [
             Translate = 0,
@@ -117,7 +115,7 @@ register_bitfields![u32,
         EXIDVALID OFFSET(10) NUMBITS(1) [],
         CBNDX OFFSET(0) NUMBITS(8) []
     ],
-    /// In global space 1 (10.6.1).
+    /// In global space 1, as the next two.
     pub CBAR [
         TYPE OFFSET(16) NUMBITS(2) [
             Stage2 = 0
@@ -131,7 +129,7 @@ register_bitfields![u32,
     pub CBFRSYNRA [
         StreamID OFFSET(0) NUMBITS(16) []
     ],
-    /// Of a context bank, as those that follow (16.5).
+    /// Of a context bank, as those that follow.
     pub SCTLR [
         /// Accesses go on while a fault of another's is recorded. All streams share the bank: one's fault must not stop the
         /// others.

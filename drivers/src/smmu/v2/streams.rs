@@ -1,4 +1,5 @@
-//! Which stream goes to which context: stream mapping groups (Arm IHI 0062, 3.3 and 9.6.22, 9.6.27).
+//! Which stream goes to which context: stream mapping groups (Arm IHI 0062: SMMU_SMRn,
+//! SMMU_S2CRn).
 //!
 //! Masters may be running while groups are made and changed. A group is turned over from what it did before by one store
 //! of its S2CR; a new one is complete before the store that makes it count, and overlaps with none, since a stream that

@@ -1,4 +1,4 @@
-//! The model's registers (IHI 0062, chapters 9 to 16; DDI 0517).
+//! The model's registers (IHI 0062, DDI 0517).
 
 use super::{FORMAT, Forget, POLLS, Power, Source, State};
 

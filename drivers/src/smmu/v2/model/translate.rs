@@ -1,4 +1,4 @@
-//! The model's way from a stream and an address to memory (IHI 0062, chapters 2 and 3).
+//! The model's way from a stream and an address to memory (IHI 0062).
 
 use super::{Power, State};
 use crate::smmu::model::{Fault, SIZES, Stage2, bits};

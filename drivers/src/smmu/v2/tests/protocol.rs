@@ -174,7 +174,7 @@ fn the_auxiliary_registers_are_set_and_only_of_an_mmu_500() {
     };
     let old = Bench::with(identity, Quirks::default());
     old.attach();
-    assert_eq!((old.model.mapping().1, old.model.bank(0)[4]), (1 << 26, 1));
+    assert_eq!((old.model.mapping().1, old.model.bank(0)[4]), (0x0400_001c, 1));
 }
 
 #[test]

@@ -191,6 +191,27 @@ fn sixteen_bits_are_turned_on_when_needed_and_possible() {
 }
 
 #[test]
+fn a_group_counts_only_once_it_leads_to_the_tables() {
+    for extended in [0, 1] {
+        let identity = Identity {
+            id0: Identity::QCS6490.id0 | extended << 8,
+            ..Identity::QCS6490
+        };
+        let bench = Bench::with(identity, Quirks::default());
+        bench.model.firmware_sets(CLOSED | extended << 3, 1 << 26);
+        // What a group that is not yet made leads to.
+        bench.model.firmware_translates(0, true);
+        let counts = if extended == 1 { 1 << 10 } else { 0 };
+        bench.model.firmware_maps(9, (VALID * (1 - extended)) | 7, counts);
+        for stream in [UFS, DISPLAY, ADSP, CRYPTO, STRANGER] {
+            bench.model.watch(stream);
+        }
+        bench.attach();
+        assert!(bench.reads(PICTURE));
+    }
+}
+
+#[test]
 fn all_streams_can_be_named_at_once() {
     let mut bench = Bench::new();
     bench.instance.streams = &[Streams::ALL];
