@@ -7,7 +7,8 @@ use leasehold_memory_map::{Ipa, PageRange, PhysAddr, PhysRange};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum IommuError {
-    /// It cannot walk tables of this geometry. The value is the identification register that says so.
+    /// It cannot walk tables of this geometry, or cannot tell streams apart as it would have to. The value is the
+    /// identification register that says so.
     Unsupported(u32),
     /// The root of the tables is not aligned to its size, or beyond what it can address.
     Root(PhysAddr),
@@ -49,7 +50,19 @@ pub struct IommuEvent {
     pub write: Option<bool>,
 }
 
-/// A unit that stands between devices and memory and, as yet, refuses every access.
+/// What a unit said about itself when it did not confirm in time, for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct IommuTimeout {
+    /// Its status registers.
+    pub status: [u32; 2],
+    /// Of the parts that hold translations, if the SoC says where to read it: which have power, which have acknowledged,
+    /// and what is being waited for.
+    pub buffers: Option<[u32; 3]>,
+}
+
+/// A unit that stands between devices and memory and, as yet, refuses every access; or, where firmware leaves masters
+/// running that must not be interrupted, lets past what firmware let past.
 ///
 /// The protocol is in the types: what is [`attach`](Iommu::attach)ed translates, and can be told to forget; what is
 /// not has nothing to forget.
@@ -63,12 +76,12 @@ pub trait Iommu: Send {
     /// The registers, which no VM may reach.
     fn registers(&self) -> PhysRange;
 
-    /// Puts every stream on the tables at `root`. The tables must stay tables for ever, and hold only what devices of
-    /// that VM may reach. Bounded.
+    /// Puts every stream on the tables at `root`, or refuses it. The tables must stay tables for ever, and hold only what
+    /// devices of that VM may reach. Bounded.
     ///
     /// # Errors
     /// [`IommuError::Unsupported`] when it cannot walk them, else what went wrong. Whatever the error, no stream gets
-    /// past it: those that were not refused are on the tables.
+    /// past it: those that are not refused are on the tables.
     fn attach(self, root: PhysAddr, geometry: &Stage2Geometry, vmid: Vmid) -> Result<Self::Attached, IommuError>;
 }
 
@@ -101,4 +114,9 @@ pub trait AttachedIommu: Send {
     /// Takes the oldest recorded event. `None` when there is none. A device can make events as fast as EL2 takes them:
     /// whoever drains sets a bound.
     fn next_event(&mut self) -> Option<IommuEvent>;
+
+    /// What it said when it last did not confirm in time, if it says such things.
+    fn timeout(&self) -> Option<IommuTimeout> {
+        None
+    }
 }

@@ -19,6 +19,6 @@ mod vmid;
 pub use console::{Console, ConsoleError};
 pub use geometry::{GeometryError, MemoryAttributes, Stage2Geometry};
 pub use interrupt::{InterruptController, InterruptError};
-pub use iommu::{AttachedIommu, Iommu, IommuError, IommuEvent, IommuEventKind};
+pub use iommu::{AttachedIommu, Iommu, IommuError, IommuEvent, IommuEventKind, IommuTimeout};
 pub use soc::{Soc, SocError};
 pub use vmid::Vmid;

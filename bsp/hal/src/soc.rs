@@ -68,7 +68,7 @@ pub trait Soc {
     /// [`SocError::Taken`], [`SocError::Interrupts`], [`SocError::Mismatch`].
     fn interrupt_controller(&mut self) -> Result<Self::InterruptController, SocError>;
 
-    /// Brings up the IOMMU, so that it refuses every stream. `None` on a machine that has none.
+    /// Brings up the IOMMU, so that it refuses every stream but those of masters that firmware left running. `None` on a machine that has none.
     ///
     /// # Errors
     /// [`SocError::Taken`], [`SocError::Iommu`], [`SocError::IommuMemory`].

@@ -1,14 +1,10 @@
 //! The model's queues: commands (IHI 0070, chapters 4 and 7.1), events (7.2 to 7.4).
 
 use super::{CMDQ_ERR, CMDQEN, EVENTQ_ABT_ERR, EVENTQEN, Forget, Hang, State};
+use crate::smmu::model::bits;
 
 /// Why a command was not understood: CERROR_ILL.
 const ILLEGAL: u32 = 1;
-
-/// Bits `high` to `low` of `value`.
-pub fn bits(value: u64, high: u32, low: u32) -> u64 {
-    value >> low & (u64::MAX >> (63 - (high - low)))
-}
 
 impl State {
     fn queue(&self, base: usize) -> (u64, u32) {
@@ -120,21 +116,10 @@ impl State {
                     caches.entries.clear();
                     caches.descriptors.clear();
                 }
-                Forget::Everything => {
-                    caches.mappings.clear();
-                    caches.walks.clear();
-                }
-                Forget::Vm(vmid) => {
-                    caches.mappings.retain(|mapping| mapping.vmid != vmid);
-                    caches.walks.retain(|walk| walk.vmid != vmid);
-                }
+                Forget::Everything => caches.translations.forget_all(),
+                Forget::Vm(vmid) => caches.translations.forget_vm(vmid),
                 Forget::Ipa { vmid, start, end, leaf } => {
-                    caches.mappings.retain(|mapping| {
-                        mapping.vmid != vmid || mapping.ipa >= end || mapping.ipa + mapping.size <= start
-                    });
-                    caches
-                        .walks
-                        .retain(|walk| leaf || walk.vmid != vmid || walk.ipa >= end || walk.ipa + walk.size <= start);
+                    caches.translations.forget_range(vmid, start, end, leaf);
                 }
             }
         }

@@ -9,15 +9,14 @@
 //! It shares no definition with the driver: numbers of registers and bits are written here once more.
 
 mod commands;
-mod memory;
 mod translate;
 
 use crate::mmio::{Io, Width};
-pub use memory::{SimMemory, Window};
+use crate::smmu::model::Translations;
+pub use crate::smmu::model::{SimMemory, Window};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
-use translate::{Mapping, Walk};
 
 /// What the unit is doing when it is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,8 +79,7 @@ impl Identity {
 struct Caches {
     descriptors: HashMap<u32, u64>,
     entries: HashMap<u32, [u64; 8]>,
-    mappings: Vec<Mapping>,
-    walks: Vec<Walk>,
+    translations: Translations,
 }
 
 /// What it has been told to forget, and has not yet.

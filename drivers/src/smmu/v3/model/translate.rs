@@ -1,26 +1,8 @@
 //! The model's way from a stream and an address to memory: stream table (IHI 0070, chapter 5), then stage-2 tables of
-//! VMSAv8-64 with 4 KiB granules (Arm ARM D8.3).
+//! VMSAv8-64 with 4 KiB granules.
 
-use super::commands::bits;
 use super::{ABORT, SMMUEN, State};
-
-/// A translation that it remembers.
-pub struct Mapping {
-    pub vmid: u16,
-    pub ipa: u64,
-    pub size: u64,
-    pub output: u64,
-    pub readable: bool,
-    pub writable: bool,
-}
-
-/// A table that it remembers on the way to translations.
-pub struct Walk {
-    pub vmid: u16,
-    pub ipa: u64,
-    pub size: u64,
-    pub table: u64,
-}
+use crate::smmu::model::{Fault, SIZES, Stage2, bits};
 
 /// What becomes of an access that is not let, other than the events of a transaction.
 const C_BAD_STREAMID: u64 = 0x02;
@@ -29,9 +11,6 @@ const F_TRANSLATION: u64 = 0x10;
 const F_ADDR_SIZE: u64 = 0x11;
 const F_ACCESS: u64 = 0x12;
 const F_PERMISSION: u64 = 0x13;
-
-/// How wide addresses are, by OAS and by S2PS.
-const SIZES: [u32; 8] = [32, 36, 40, 42, 44, 48, 52, 52];
 
 impl State {
     /// An access by a device. `None` when it is refused.
@@ -186,83 +165,21 @@ impl State {
 
     /// Stage 2 of `address`, from what it remembers or from the tables, or the number of the event.
     fn walk(&mut self, entry: &[u64; 8], address: u64, write: bool) -> Result<u64, u64> {
-        let vmid = bits(entry[2], 15, 0) as u16;
-        let remembered =
-            self.caches.mappings.iter().position(|mapping| {
-                mapping.vmid == vmid && (mapping.ipa..mapping.ipa + mapping.size).contains(&address)
-            });
-        let index = match remembered {
-            Some(index) => index,
-            None => self.walk_tables(entry, vmid, address)?,
+        let tables = Stage2 {
+            vmid: bits(entry[2], 15, 0) as u16,
+            root: entry[3],
+            ipa_bits: 64 - bits(entry[2], 37, 32) as u32,
+            start_level: 2 - bits(entry[2], 39, 38) as u32,
+            output_bits: self.output_bits(entry[2]),
         };
-        let mapping = &self.caches.mappings[index];
-        let permitted = if write { mapping.writable } else { mapping.readable };
-        if permitted {
-            Ok(mapping.output + (address - mapping.ipa))
-        } else {
-            Err(F_PERMISSION)
-        }
-    }
-
-    /// Walks, and remembers. Returns the index of the mapping.
-    fn walk_tables(&mut self, entry: &[u64; 8], vmid: u16, address: u64) -> Result<usize, u64> {
-        let ipa_bits = 64 - bits(entry[2], 37, 32);
-        if address >> ipa_bits != 0 {
-            return Err(F_TRANSLATION);
-        }
-        let start_level = 2 - bits(entry[2], 39, 38);
-        let output_bits = self.output_bits(entry[2]);
-        let shift = |level: u64| 39 - 9 * level;
-        let tables = 1u64 << (ipa_bits - shift(start_level)).saturating_sub(9);
-        let mut table = entry[3] & 0x000f_ffff_ffff_f000 & !(4096 * tables - 1);
-        for level in start_level..=3 {
-            let size = 1u64 << shift(level);
-            let ipa = address & !(size - 1);
-            let known = self
-                .caches
-                .walks
-                .iter()
-                .find(|walk| level < 3 && walk.vmid == vmid && walk.ipa == ipa && walk.size == size);
-            if let Some(walk) = known {
-                table = walk.table;
-                continue;
-            }
-            let index_bits = if level == start_level {
-                ipa_bits - shift(level)
-            } else {
-                9
-            };
-            let descriptor = self
-                .memory
-                .read(table + 8 * (address >> shift(level) & ((1 << index_bits) - 1)));
-            let output = bits(descriptor, 47, 12) << 12;
-            match (descriptor & 3, level) {
-                (0b11, 0..=2) if output >> output_bits != 0 => return Err(F_ADDR_SIZE),
-                (0b11, 0..=2) => {
-                    table = output;
-                    self.caches.walks.push(Walk { vmid, ipa, size, table });
-                }
-                (0b01, 1..=2) | (0b11, 3) => {
-                    let output = output & !(size - 1);
-                    if output >> output_bits != 0 {
-                        return Err(F_ADDR_SIZE);
-                    }
-                    if descriptor >> 10 & 1 == 0 {
-                        return Err(F_ACCESS);
-                    }
-                    self.caches.mappings.push(Mapping {
-                        vmid,
-                        ipa,
-                        size,
-                        output,
-                        readable: descriptor >> 6 & 1 != 0,
-                        writable: descriptor >> 7 & 1 != 0,
-                    });
-                    return Ok(self.caches.mappings.len() - 1);
-                }
-                _ => return Err(F_TRANSLATION),
-            }
-        }
-        Err(F_TRANSLATION)
+        self.caches
+            .translations
+            .translate(&self.memory, &tables, address, write)
+            .map_err(|fault| match fault {
+                Fault::Translation => F_TRANSLATION,
+                Fault::AddressSize => F_ADDR_SIZE,
+                Fault::Access => F_ACCESS,
+                Fault::Permission => F_PERMISSION,
+            })
     }
 }

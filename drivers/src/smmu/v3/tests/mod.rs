@@ -6,12 +6,13 @@ mod translations;
 
 use super::model::{Hang, Identity, Initial, Model, SimMemory, Window};
 use super::*;
+use crate::smmu::model::tables::{self, MEMORY};
 use leasehold_hal::{IommuEventKind, MemoryAttributes};
 
 type Unit = Attached<Model, Window>;
 
 const SHARED: u64 = 0x8000_0000;
-const ROOT: PhysAddr = PhysAddr::new(0x9000_0000);
+const ROOT: PhysAddr = PhysAddr::new(tables::ROOT);
 /// RAM that nothing ever maps.
 const CANARY: u64 = 0x7000_0000;
 const PAGE: u64 = 4096;
@@ -57,39 +58,22 @@ impl Bench {
         self.reset().unwrap().attach(ROOT, &geometry(40), Vmid::HOST).unwrap()
     }
 
-    /// Writes the entry of `address` in its table of `level` (1 to 3). The tables on the way are where the address says.
     fn set(&self, address: u64, level: u32, value: u64) {
-        let tables = [
-            ROOT.get(),
-            0x9010_0000 + (address >> 30 << 12),
-            0xa000_0000 + (address >> 21 << 12),
-        ];
-        let entry = |level: u32| {
-            let index = address >> (39 - 9 * level);
-            let index = if level == 1 { index } else { index & 0x1ff };
-            tables[level as usize - 1] + 8 * index
-        };
-        for above in 1..level {
-            self.memory.write(entry(above), tables[above as usize] | 0b11);
-        }
-        self.memory.write(entry(level), value);
+        self.memory.set_entry(address, level, value);
     }
 
     fn map_page(&self, address: u64) {
-        self.set(address, 3, address | MEMORY | 0b11);
+        self.memory.map_page(address);
     }
 
     fn map_block(&self, address: u64) {
-        self.set(address, 2, address | MEMORY | 0b01);
+        self.memory.map_block(address);
     }
 
     fn reads(&self, address: u64) -> bool {
         self.model.dma_read(EDU, address).is_some()
     }
 }
-
-/// AF, Inner Shareable, read and write, Normal write-back.
-const MEMORY: u64 = 1 << 10 | 0b11 << 8 | 0b11 << 6 | 0b1111 << 2;
 
 fn pages(start: u64, count: u64) -> PageRange<Ipa> {
     PageRange::new(Ipa::new(start), count).unwrap()
