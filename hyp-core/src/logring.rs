@@ -185,6 +185,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_appended_byte_by_byte_is_one_frame_or_lost() {
+        let ring = LogRing::new();
+        let append = |frame: &[u8]| {
+            ring.start();
+            ring.append(|to| frame.iter().for_each(|byte| to.write(&[*byte])));
+            ring.end();
+        };
+        append(&[1; SIZE - 2]);
+        append(&[2, 3, 0]);
+        assert_eq!(ring.take_lost(), 1);
+        assert_eq!(take(&ring, usize::MAX), [1; SIZE - 2]);
+        // Across the wrap.
+        append(&[4, 5, 6, 0]);
+        assert_eq!((take(&ring, usize::MAX), ring.take_lost()), (vec![4, 5, 6, 0], 0));
+    }
+
+    #[test]
     fn an_unpublished_frame_is_not_seen() {
         let ring = LogRing::new();
         ring.start();
