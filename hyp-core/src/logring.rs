@@ -24,6 +24,29 @@ pub struct LogRing {
     bytes: [AtomicU8; SIZE],
 }
 
+/// A frame that grows.
+pub struct Appender<'a> {
+    ring: &'a LogRing,
+    cursor: usize,
+    room: usize,
+}
+
+impl Appender<'_> {
+    /// Adds to the frame, or marks it as too long.
+    #[inline(always)]
+    pub fn write(&mut self, bytes: &[u8]) {
+        let Some(room) = self.room.checked_sub(bytes.len()) else {
+            self.ring.overflow.store(1, Ordering::Relaxed);
+            return;
+        };
+        self.room = room;
+        for &byte in bytes {
+            self.ring.bytes[self.cursor % SIZE].store(byte, Ordering::Relaxed);
+            self.cursor = self.cursor.wrapping_add(1);
+        }
+    }
+}
+
 impl Default for LogRing {
     fn default() -> Self {
         Self::new()
@@ -51,18 +74,20 @@ impl LogRing {
 
     /// Adds to the frame.
     pub fn write(&self, bytes: &[u8]) {
+        self.append(|to| to.write(bytes));
+    }
+
+    /// Adds to the frame what `write` writes, byte by byte as it may be: the ring's positions are looked at once.
+    pub fn append(&self, write: impl FnOnce(&mut Appender<'_>)) {
         let cursor = self.cursor.load(Ordering::Relaxed);
         let used = cursor.wrapping_sub(self.tail.load(Ordering::Acquire));
-        if bytes.len() > SIZE.saturating_sub(used) {
-            self.overflow.store(1, Ordering::Relaxed);
-            return;
-        }
-        let mut at = cursor;
-        for &byte in bytes {
-            self.bytes[at % SIZE].store(byte, Ordering::Relaxed);
-            at = at.wrapping_add(1);
-        }
-        self.cursor.store(at, Ordering::Relaxed);
+        let mut to = Appender {
+            ring: self,
+            cursor,
+            room: SIZE.saturating_sub(used),
+        };
+        write(&mut to);
+        self.cursor.store(to.cursor, Ordering::Relaxed);
     }
 
     /// Publishes the frame, or counts it as lost where it did not fit.
@@ -98,9 +123,11 @@ impl LogRing {
         let mut left = bound;
         let mut chunk = [0; 64];
         while tail != head {
-            let count = head.wrapping_sub(tail).min(chunk.len()).min(left);
-            for (offset, slot) in chunk[..count].iter_mut().enumerate() {
-                *slot = self.bytes[tail.wrapping_add(offset) % SIZE].load(Ordering::Relaxed);
+            // Up to the ring's end, so that there is no wrap at each byte.
+            let waiting = &self.bytes[tail % SIZE..];
+            let count = head.wrapping_sub(tail).min(chunk.len()).min(left).min(waiting.len());
+            for (byte, slot) in chunk[..count].iter_mut().zip(waiting) {
+                *byte = slot.load(Ordering::Relaxed);
             }
             let taken = sink(&chunk[..count]).min(count);
             tail = tail.wrapping_add(taken);
@@ -155,6 +182,23 @@ mod tests {
         assert_eq!(out.len(), SIZE - 2);
         assert_eq!(&out[SIZE - 4..], [3, 0]);
         assert_eq!(ring.take_lost(), 0);
+    }
+
+    #[test]
+    fn what_is_appended_byte_by_byte_is_one_frame_or_lost() {
+        let ring = LogRing::new();
+        let append = |frame: &[u8]| {
+            ring.start();
+            ring.append(|to| frame.iter().for_each(|byte| to.write(&[*byte])));
+            ring.end();
+        };
+        append(&[1; SIZE - 2]);
+        append(&[2, 3, 0]);
+        assert_eq!(ring.take_lost(), 1);
+        assert_eq!(take(&ring, usize::MAX), [1; SIZE - 2]);
+        // Across the wrap.
+        append(&[4, 5, 6, 0]);
+        assert_eq!((take(&ring, usize::MAX), ring.take_lost()), (vec![4, 5, 6, 0], 0));
     }
 
     #[test]

@@ -24,6 +24,14 @@ pub trait Machine {
     /// Fills a page of the pool that no walker can reach: entry `n` becomes `first + n * step`.
     fn fill_table(&self, table: PhysAddr, first: u64, step: u64);
 
+    /// Copies all entries of a table, which nobody changes meanwhile, into a page of the hypervisor's that no walker can
+    /// reach.
+    fn copy_table(&self, to: PhysAddr, from: PhysAddr) {
+        for index in 0..512 {
+            self.write_entry(to, index, self.read_entry(from, index));
+        }
+    }
+
     /// Waits until walkers see all entries written before (`DSB ISHST`). What was invalid and becomes valid needs no
     /// more than this.
     fn publish(&self);

@@ -7,7 +7,6 @@ use leasehold_memory_map::{Address, Ipa, PAGE_SIZE};
 
 /// A class of access. A policy has a chain of mechanisms for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Class {
     /// From EL0: loads, stores, fetches and cache maintenance.
     El0,
@@ -55,24 +54,44 @@ impl Class {
         self as usize
     }
 
-    /// The name in a policy's text.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::El0 => "el0",
-            Self::El1User => "el1-user",
-            Self::El1Kernel => "el1-kernel",
-            Self::Walk => "walk",
-            Self::Fetch => "fetch",
-            Self::Cache => "cache",
-        }
-    }
-
     /// The class of this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|class| class.name() == name)
     }
+}
+
+macro_rules! names {
+    ($($class:ident: $name:literal,)*) => {
+        impl Class {
+            /// The name in a policy's text.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$class => $name,)*
+                }
+            }
+        }
+
+        /// A number that stands for the name, without its letters.
+        #[cfg(feature = "defmt")]
+        impl defmt::Format for Class {
+            fn format(&self, f: defmt::Formatter<'_>) {
+                match self {
+                    $(Self::$class => defmt::write!(f, $name),)*
+                }
+            }
+        }
+    };
+}
+
+names! {
+    El0: "el0",
+    El1User: "el1-user",
+    El1Kernel: "el1-kernel",
+    Walk: "walk",
+    Fetch: "fetch",
+    Cache: "cache",
 }
 
 /// An access that stage 2 refused.

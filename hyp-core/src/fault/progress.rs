@@ -317,7 +317,11 @@ impl Progress {
         slot.stage = match verdict {
             Verdict::NewTry => Stage::default(),
             Verdict::Back => rule.after(stage),
-            Verdict::Unclear => return self.unclear(rule, asking, attempt, (stage, before)),
+            Verdict::Unclear => {
+                // A copy, so that only here what is in registers goes to memory.
+                let attempt = *attempt;
+                return self.unclear(rule, asking, &attempt, (stage, before));
+            }
         };
         usize::from(slot.stage.link)
     }

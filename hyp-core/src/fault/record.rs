@@ -54,9 +54,9 @@ impl defmt::Format for Record {
         match self.toucher {
             Toucher::Cpu { cpu, class, mechanism } => defmt::write!(
                 f,
-                "CPU {=u8} {=str} VA {=u64:#x} IPA {=u64:#x} PC {=u64:#x} ESR_EL2 {=u64:#x}, lent to VM {=u16}: {}",
+                "CPU {=u8} {} VA {=u64:#x} IPA {=u64:#x} PC {=u64:#x} ESR_EL2 {=u64:#x}, lent to VM {=u16}: {}",
                 cpu,
-                class.name(),
+                class,
                 self.va,
                 ipa,
                 self.pc,

@@ -1,7 +1,8 @@
 //! Accesses that are served on other memory.
 //!
 //! The instruction that makes the access is stepped on a copy of the way to its page, which this CPU alone is on for just
-//! that instruction, and on which the page leads to one of EL2's that was zeroes before and is zeroes after.
+//! that instruction, and on which the page leads to one of EL2's that is zeroed for it: what an access writes there, no
+//! other one finds.
 //!
 //! The lock is not held meanwhile, for an instruction may take long. What keeps the copy from being older than the host's
 //! tables in what matters: it is made and declared live under the lock, and whoever takes something from the host, or
@@ -77,10 +78,6 @@ impl<B: Board> Hypervisor<B> {
         if !done {
             frame.back = before;
         }
-        for scratch in overlay.pages() {
-            machine.cpu.scrub(scratch);
-        }
-        arch::barrier::dsb_sy();
         (state, done)
     }
 

@@ -4,7 +4,7 @@ use super::{EVENT_BOUND, Hypervisor, Locked};
 use crate::arch::aarch64::{self as arch, AbortFrame, PerCpu, Return, TrapFrame};
 use crate::board::Board;
 use crate::fault::{
-    Access, Circumstances, Class, Delivery, EntryRules, Mechanism, OriginState, Record, Special, Toucher,
+    Access, Circumstances, Class, Delivery, EntryRules, Mechanism, Mode, OriginState, Record, Special, Toucher,
 };
 use crate::trap::{AbortIss, Esr, Hpfar};
 use crate::{PageState, VmId};
@@ -81,11 +81,12 @@ impl<B: Board> Hypervisor<B> {
             .first(access, back.elr, &at, arch::task, |rules| self.origin_by(rules, back));
         match first {
             Some(delivery) => self.answer::<WHOLE>(state, frame, (access, &at), delivery),
-            None => self.refuse_again::<WHOLE>(state, frame, access.page, borrower),
+            None => self.refuse_again::<WHOLE>(state, frame, access.page, borrower, access.far, access.class),
         }
     }
 
-    /// The same for an access that may have come back. Apart, so that a first one has no registers to keep for it.
+    /// The same for an access that may have come back. Apart, so that a first one has no registers to keep for it; what is
+    /// known of the access comes in registers, where an [`Access`] would come by way of the stack.
     #[cold]
     #[inline(never)]
     fn refuse_again<const WHOLE: bool>(
@@ -94,11 +95,20 @@ impl<B: Board> Hypervisor<B> {
         frame: &mut AbortFrame,
         page: Option<Ipa>,
         borrower: VmId,
+        far: u64,
+        class: Class,
     ) -> bool {
-        let Some(access) = abort(frame.back()) else { return true };
-        let access = &Access { page, ..access };
         let at = circumstances(borrower);
         let back = frame.back();
+        let esr = Esr::new(back.esr);
+        let access = &Access {
+            class,
+            mode: Mode::of(back.spsr),
+            fetch: esr.abort_from_below().is_some_and(|(_, fetch)| fetch),
+            esr,
+            far,
+            page,
+        };
         let seen = (arch::task(), arch::trace());
         let delivery = state
             .faults

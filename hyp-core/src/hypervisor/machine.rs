@@ -49,6 +49,10 @@ impl<I: AttachedIommu> Machine for El2<'_, I> {
         self.cpu.write_entry(table, index, value);
     }
 
+    fn copy_table(&self, to: PhysAddr, from: PhysAddr) {
+        self.cpu.copy_table(to, from);
+    }
+
     fn fill_table(&self, table: PhysAddr, first: u64, step: u64) {
         self.cpu.fill_table(table, first, step);
     }

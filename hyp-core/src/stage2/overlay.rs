@@ -4,7 +4,7 @@
 //! which it was made: who takes anything away from the host must revoke it.
 
 use super::edit::index;
-use super::entry::{self, ENTRIES, Level, Memory};
+use super::entry::{self, Level, Memory};
 use super::{Stage2, root_pages};
 use crate::machine::Machine;
 use heapless::Vec;
@@ -46,10 +46,9 @@ impl Stage2 {
             return None;
         }
         for n in 0..roots {
-            copy(
-                machine,
-                self.root.checked_add(n * PAGE_SIZE)?,
+            machine.copy_table(
                 memory.root.checked_add(n * PAGE_SIZE)?,
+                self.root.checked_add(n * PAGE_SIZE)?,
             );
         }
         Some(Overlay {
@@ -72,11 +71,6 @@ impl Overlay {
     #[must_use]
     pub fn covered(&self) -> &[Ipa] {
         &self.covered
-    }
-
-    /// The pages of the hypervisor's where they lead.
-    pub fn pages(&self) -> impl Iterator<Item = PhysAddr> {
-        (0..self.covered.len() as u64).filter_map(|n| self.memory.pages.checked_add(n * PAGE_SIZE))
     }
 
     /// Lets `page`, which the host's map does not have, lead to a page of the hypervisor's: which one. `None` when there
@@ -127,16 +121,10 @@ impl Overlay {
         }
         self.tables += 1;
         match below {
-            Some(below) => copy(machine, below, fresh),
+            Some(below) => machine.copy_table(fresh, below),
             None => machine.fill_table(fresh, 0, 0),
         }
         machine.write_entry(table, slot, entry::table(fresh, 0));
         Some(fresh)
-    }
-}
-
-fn copy(machine: &impl Machine, from: PhysAddr, to: PhysAddr) {
-    for n in 0..ENTRIES as usize {
-        machine.write_entry(to, n, machine.read_entry(from, n));
     }
 }

@@ -45,7 +45,12 @@ unsafe impl defmt::Logger for Logger {
     }
 
     unsafe fn write(bytes: &[u8]) {
-        with_encoder(|encoder, this| encoder.write(bytes, |encoded| this.log.write(encoded)));
+        with_encoder(|encoder, this| {
+            // In registers meanwhile: the encoder comes back with each byte.
+            let mut held = core::mem::replace(encoder, defmt::Encoder::new());
+            this.log.append(|to| held.write(bytes, |encoded| to.write(encoded)));
+            *encoder = held;
+        });
     }
 }
 

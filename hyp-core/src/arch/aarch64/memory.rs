@@ -51,6 +51,32 @@ impl Cpu {
         }
     }
 
+    /// Copies all entries of a table, which nobody changes meanwhile, into a page that no walker can reach.
+    pub fn copy_table(&self, to: PhysAddr, from: PhysAddr) {
+        let (to, from) = (to.page().get(), from.page().get());
+        // SAFETY: both are pages of EL2's own (see `Cpu`), of which not more than one page each is read and written. Walkers
+        // alone read `from` meanwhile, and nobody `to`.
+        unsafe {
+            core::arch::asm!(
+                "2:",
+                "ldp {a}, {b}, [{from}], #16",
+                "ldp {c}, {d}, [{from}], #16",
+                "subs {left}, {left}, #32",
+                "stp {a}, {b}, [{to}], #16",
+                "stp {c}, {d}, [{to}], #16",
+                "b.ne 2b",
+                from = inout(reg) from => _,
+                to = inout(reg) to => _,
+                left = inout(reg) PAGE_SIZE => _,
+                a = out(reg) _,
+                b = out(reg) _,
+                c = out(reg) _,
+                d = out(reg) _,
+                options(nostack),
+            );
+        }
+    }
+
     /// Waits until walkers see all entries written before.
     pub fn publish(&self) {
         barrier::dsb_ishst();

@@ -8,14 +8,29 @@ use super::super::exception::Syndrome;
 use super::NameError;
 use crate::trap::{AbortIss, Esr, FaultKind, FaultStatus};
 
-/// Names for the codes that matter.
-const PRESETS: [(&str, FaultStatus); 5] = [
-    ("external-abort", FaultStatus::EXTERNAL),
-    ("alignment-abort", FaultStatus::ALIGNMENT),
-    ("translation-abort", FaultStatus::TRANSLATION_L3),
-    ("tag-check-abort", FaultStatus::TAG_CHECK),
-    ("granule-abort", FaultStatus::GRANULE),
-];
+macro_rules! presets {
+    ($($name:literal: $status:path,)*) => {
+        /// Names for the codes that matter.
+        const PRESETS: &[(&str, FaultStatus)] = &[$(($name, $status),)*];
+
+        /// For the log: a number that stands for the name, without its letters.
+        #[cfg(feature = "defmt")]
+        pub(super) fn format(status: FaultStatus, f: defmt::Formatter<'_>) {
+            match status {
+                $($status => defmt::write!(f, $name),)*
+                other => defmt::write!(f, "abort({=u8:#x})", other.raw()),
+            }
+        }
+    };
+}
+
+presets! {
+    "external-abort": FaultStatus::EXTERNAL,
+    "alignment-abort": FaultStatus::ALIGNMENT,
+    "translation-abort": FaultStatus::TRANSLATION_L3,
+    "tag-check-abort": FaultStatus::TAG_CHECK,
+    "granule-abort": FaultStatus::GRANULE,
+}
 
 /// ISS2.GCS (ESR_EL1, bit 40): a Guarded Control Stack access. The one part of ISS2 that is about the access and not
 /// about the fault.

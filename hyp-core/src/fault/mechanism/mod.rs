@@ -206,9 +206,9 @@ impl fmt::Display for Mechanism {
 #[cfg(feature = "defmt")]
 impl defmt::Format for Mechanism {
     fn format(&self, f: defmt::Formatter<'_>) {
-        match self.name() {
-            Some(name) => defmt::write!(f, "{=str}", name),
-            None => defmt::write!(f, "abort({=u8:#x})", self.status()),
+        match *self {
+            Self::Abort(status) => abort::format(status, f),
+            other => defmt::write!(f, "{=str}", other.name().unwrap_or_default()),
         }
     }
 }

@@ -51,11 +51,25 @@ lh_sdei_handler:
     hvc     #0
 lh_sdei_refused:
     bl      lh_sdei_incomplete
-    "#
+
+    .global lh_sdei_timed
+lh_sdei_timed:
+    hint    #0x63
+    hint    #0x65
+    hint    #0x67
+    movz    x0, #:abs_g1:{resume}
+    movk    x0, #:abs_g0_nc:{resume}
+    adrp    x1, lh_resumed
+    add     x1, x1, :lo12:lh_resumed
+    hvc     #0
+    b       lh_sdei_refused
+    "#,
+    resume = const sdei::EVENT_COMPLETE_AND_RESUME,
 );
 
 unsafe extern "C" {
     fn lh_sdei_handler();
+    fn lh_sdei_timed();
     fn lh_resumed();
 }
 
@@ -165,16 +179,30 @@ pub fn handler() -> u64 {
 
 /// Registers the handler of `event` on this CPU.
 pub fn register(event: u32) -> i64 {
+    register_at(event, handler())
+}
+
+fn register_at(event: u32, handler: u64) -> i64 {
     ask(
         sdei::EVENT_REGISTER,
-        &[u64::from(event), handler(), argument(event), 0, 0],
+        &[u64::from(event), handler, argument(event), 0, 0],
     )
 }
 
 /// Registers and enables the handler of `event` on this CPU, and unmasks it. All was as it should be?
 pub fn begin(event: u32) -> bool {
     plan(event, Deed::Nothing, End::Complete);
-    register(event) == sdei::SUCCESS
+    begin_at(event, handler())
+}
+
+/// The same with a handler whose first instructions stop the plugin's windows 1 to 3, and that goes on behind the instruction
+/// that was interrupted.
+pub fn begin_timed() -> bool {
+    begin_at(FAULT, lh_sdei_timed as *const () as u64)
+}
+
+fn begin_at(event: u32, handler: u64) -> bool {
+    register_at(event, handler) == sdei::SUCCESS
         && ask(sdei::EVENT_ENABLE, &[u64::from(event)]) == sdei::SUCCESS
         && ask(sdei::PE_UNMASK, &[]) == sdei::SUCCESS
 }

@@ -175,7 +175,7 @@ pub const KINDS: &[Kind] = &[
     fault!("default"),
     fault!("default", "_el1"),
     // The first link is within the limit of all; for the second, EL2 looks at what EL1 has done since.
-    kind("fault.second_link", Source::Fault(CHAIN), Limit::AtMost(360)),
+    kind("fault.second_link", Source::Fault(CHAIN), Limit::AtMost(345)),
     kind("fault.logged", Source::Fault(POLICY), Limit::None),
     fault!("external-abort").peers("a stage-2 fault that is mapped: KVM 1,115, pKVM 2,335"),
     fault!("external-abort", "_el1"),
@@ -198,14 +198,19 @@ pub const KINDS: &[Kind] = &[
     fault!("new-syndrome"),
     fault!("new-syndrome", "_el1"),
     fault!("new-syndrome", ".again"),
-    // What they take now, and a little more. These go on until the access is over: a decoy zeroes two pages before and after,
-    // and force-reclaim one; `unmapped` passes on to an External abort.
+    // What they take now, and a little more. These go on until the access is over: a decoy copies tables
+    // and zeroes a page, force-reclaim zeroes one; `unmapped` passes on to an External abort.
     fault!("unmapped", "", Limit::AtMost(420)),
     fault!("unmapped", "_el1", Limit::AtMost(420)),
     fault!("unmapped", ".again", Limit::AtMost(420)),
-    fault!("decoy", "", Limit::AtMost(18_000)),
-    fault!("decoy", "_el1", Limit::AtMost(18_000)),
-    fault!("decoy", ".again", Limit::AtMost(18_000)),
+    // To the handler's first instruction, and a little more than now: x0 to x17 and the record are copied to where they wait
+    // until the handler completes, by way of the stack.
+    fault!("sdei", "", Limit::AtMost(840)),
+    fault!("sdei", "_el1", Limit::AtMost(840)),
+    fault!("sdei", ".again", Limit::AtMost(840)),
+    fault!("decoy", "", Limit::AtMost(5_300)),
+    fault!("decoy", "_el1", Limit::AtMost(5_300)),
+    fault!("decoy", ".again", Limit::AtMost(5_300)),
     fault!("force-reclaim", "", Limit::AtMost(1_800)),
     fault!("force-reclaim", "_el1", Limit::AtMost(1_800)),
     fault!("force-reclaim", ".again", Limit::AtMost(1_800)),

@@ -171,6 +171,7 @@ impl<'a> Bench<'a> {
         } else {
             let how = match mechanism {
                 "decoy" => " again served",
+                "sdei" => " again served event",
                 "force-reclaim" => " again served taken",
                 _ => " again",
             };

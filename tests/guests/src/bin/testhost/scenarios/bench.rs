@@ -10,6 +10,7 @@ use leasehold_abi::{smccc, vendor};
 use leasehold_guests::arch::el0::Stub;
 use leasehold_guests::arch::mmu;
 use leasehold_guests::arch::probe::{self, Fault, Width};
+use leasehold_guests::arch::sdei;
 use leasehold_guests::ffa;
 use leasehold_guests::host::Host;
 use leasehold_guests::lender::Guest;
@@ -158,10 +159,13 @@ fn guest(host: &mut Host) {
 
 /// The delivery of a fault, to EL1 for a touch by EL0, and for one by EL1, by whatever mechanism is first in the policy;
 /// with `again` among the arguments, also for the very same touch by EL1, made again (where the page is `taken` by the
-/// first, after another lend).
+/// first, after another lend). With `event` there is a handler of SDEI events, with whose first instruction a window ends.
 pub fn faults(host: &mut Host) {
     host.translate();
     let served = args::has(host.machine.args, "served");
+    if args::has(host.machine.args, "event") {
+        host.report.step("handler", sdei::begin_timed(), format_args!("SDEI"));
+    }
     // A page for each touch: it may be the host's again after it.
     let pages = host.pages.take(PAGES);
     let mail = host.mail();
