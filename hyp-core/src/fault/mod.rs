@@ -65,7 +65,7 @@ pub type Counts = [u64; Mechanism::KINDS];
 
 /// Everything that fault delivery remembers. One for all CPUs, behind a lock.
 ///
-/// What is small comes first, so that one base register reaches it.
+/// What is small and often used comes first, so that one base register reaches it.
 #[repr(C)]
 pub struct Faults {
     rules: EntryRules,
@@ -74,10 +74,10 @@ pub struct Faults {
     device_events: u64,
     nothing_limit: Limiter,
     nothing_events: u64,
-    register_limit: Limiter,
-    register_events: u64,
     log: FaultLog,
     progress: Progress,
+    register_limit: Limiter,
+    register_events: u64,
 }
 
 impl Faults {
@@ -100,10 +100,10 @@ impl Faults {
             device_events: 0,
             nothing_limit: Limiter::new(hz),
             nothing_events: 0,
-            register_limit: Limiter::new(hz),
-            register_events: 0,
             log: FaultLog::new(),
             progress: Progress::new(),
+            register_limit: Limiter::new(hz),
+            register_events: 0,
         }
     }
 
