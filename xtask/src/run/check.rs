@@ -188,7 +188,7 @@ mod tests {
             ("--smp 9", "--smp 9"),
             ("--fault all=nonsense", "no mechanism is called \"nonsense\""),
             ("--fault nobody=halt", "links: external-abort"),
-            ("--fault nobody", "policies: default, gunyah"),
+            ("--fault nobody", "policies: default, bring-up, gunyah, pkvm"),
             ("--fault all=", "--fault 'all='"),
             ("--initrd /nowhere/initrd", "--initrd /nowhere/initrd: No such file"),
             ("--initrd /", "it is no file"),
