@@ -64,10 +64,10 @@ pub struct Args {
     /// Each class of access has a chain of links; where a touch comes back, the next link answers. `!` behind the last
     /// link says that it may be tried for ever. Quote it, for a shell ends its command at `;`.
     /// Classes: el0, el1-user, el1-kernel, walk, fetch, cache. Links: external-abort, alignment-abort,
-    /// translation-abort, tag-check-abort, granule-abort, abort(CODE), tagged-abort, new-syndrome, sdei, decoy, force-reclaim,
-    /// unmapped, halt. Policies: default,
-    /// bring-up, gunyah, pkvm. For instance --fault 'el0=external-abort;el1-kernel=alignment-abort,halt'. The board's
-    /// own is the default, for the bare-metal host bring-up.
+    /// translation-abort, tag-check-abort, granule-abort, abort(CODE), tagged-abort, new-syndrome, sdei, decoy,
+    /// force-reclaim, unmapped, halt. Policies: default, bring-up, gunyah, pkvm. For instance
+    /// --fault 'el0=external-abort;el1-kernel=alignment-abort,halt'. The board's own is the default, for the bare-metal
+    /// host bring-up.
     #[arg(long, value_name = "SPEC")]
     pub fault: Option<String>,
     /// The least level that EL2 logs: trace, debug, info, warn or error. [default: info]

@@ -65,7 +65,7 @@ pub type Counts = [u64; Mechanism::KINDS];
 
 /// Everything that fault delivery remembers. One for all CPUs, behind a lock.
 ///
-/// What is small comes first, so that one base register reaches it.
+/// What is small and often used comes first, so that one base register reaches it.
 #[repr(C)]
 pub struct Faults {
     rules: EntryRules,
@@ -76,6 +76,8 @@ pub struct Faults {
     nothing_events: u64,
     log: FaultLog,
     progress: Progress,
+    register_limit: Limiter,
+    register_events: u64,
 }
 
 impl Faults {
@@ -100,6 +102,8 @@ impl Faults {
             nothing_events: 0,
             log: FaultLog::new(),
             progress: Progress::new(),
+            register_limit: Limiter::new(hz),
+            register_events: 0,
         }
     }
 
@@ -108,6 +112,8 @@ impl Faults {
         self.rules = rules;
         self.classes = Class::ALL.map(|class| OfClass::new(class, &policy, hz));
         self.device_limit = Limiter::new(hz);
+        self.nothing_limit = Limiter::new(hz);
+        self.register_limit = Limiter::new(hz);
     }
 
     /// How the CPUs take exceptions.
@@ -261,6 +267,14 @@ impl Faults {
         self.nothing_events = self.nothing_events.wrapping_add(1);
         let limit = &mut self.nothing_limit;
         limit.admits(now).then(|| limit.spend(now, self.nothing_events))
+    }
+
+    /// The same for a write of a register that EL2 keeps a hand on, and that it has refused.
+    #[cold]
+    pub fn register(&mut self, now: u64) -> Option<u64> {
+        self.register_events = self.register_events.wrapping_add(1);
+        let limit = &mut self.register_limit;
+        limit.admits(now).then(|| limit.spend(now, self.register_events))
     }
 
     /// Takes the oldest record for the host, with how many were lost before it.
@@ -462,13 +476,18 @@ mod tests {
         );
     }
 
+    /// What a host can do in a loop, and that no policy is about.
     #[test]
-    fn touches_of_nothing_have_few_lines() {
-        let mut faults = Faults::new(Policy::DEFAULT, RULES, 1_000);
-        let lines: Vec<_> = (0..3000).filter_map(|now| faults.nothing(now)).collect();
-        // A burst, and one each thousand ticks.
-        assert_eq!(lines.len() as u64, limit::BURST + 2);
-        assert_eq!(lines.iter().sum::<u64>() + lines.len() as u64, 2001);
+    fn what_is_no_refused_touch_has_few_lines() {
+        for event in [Faults::nothing, Faults::register] {
+            // As at boot: the counter's frequency is not known from the beginning.
+            let mut faults = Faults::new(Policy::DEFAULT, RULES, 0);
+            faults.configure(Policy::DEFAULT, RULES, 1_000);
+            let lines: Vec<_> = (0..3000).filter_map(|now| event(&mut faults, now)).collect();
+            // A burst, and one each thousand ticks.
+            assert_eq!(lines.len() as u64, limit::BURST + 2);
+            assert_eq!(lines.iter().sum::<u64>() + lines.len() as u64, 2001);
+        }
     }
 
     #[test]

@@ -268,18 +268,28 @@ impl<B: Board> Hypervisor<B> {
         if transfer.is_store {
             let value = transfer.outgoing(&frame.x);
             if !interrupts.write_trapped(number, offset, transfer.size, value) {
-                crate::log::warn!(
-                    "host: refused write of {=u64:#x} at offset {=u64:#x} of interrupt frame {=usize}",
-                    value,
-                    offset,
-                    number,
-                );
+                self.register_refused(value, offset, number);
             }
         } else {
             transfer.incoming(&mut frame.x, interrupts.read_trapped(number, offset, transfer.size));
         }
         frame.back.skip();
         true
+    }
+
+    /// A host may write it in a loop.
+    #[cold]
+    fn register_refused(&self, value: u64, offset: u64, number: usize) {
+        let unsaid = self.state.lock().faults.register(arch::counter());
+        if let Some(unsaid) = unsaid {
+            crate::log::warn!(
+                "host: refused write of {=u64:#x} at offset {=u64:#x} of interrupt frame {=usize} ({=u64} like it not shown)",
+                value,
+                offset,
+                number,
+                unsaid,
+            );
+        }
     }
 
     /// Looks at what the IOMMU has refused, with a bound.

@@ -22,6 +22,17 @@ pub enum Value {
     Loaded(Principal),
 }
 
+impl Value {
+    /// Whether this VM may see it.
+    pub fn is_of(self, principal: Principal) -> bool {
+        match self {
+            Value::Zero => true,
+            Value::Secret(by) => by == principal,
+            Value::Loaded(target) => target == principal,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Cached {
     Absent,

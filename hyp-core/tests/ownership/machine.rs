@@ -30,6 +30,12 @@ pub enum Omission {
     CleanAfterScrub,
     CleanAfterCopy,
     InstructionCaches,
+    /// Entries that are made invalid stay as they are.
+    Unmap,
+    /// A page is scrubbed, and forgotten by instruction caches, when its owner has it again.
+    LateScrub,
+    /// Invalidations take effect when the next page has been scrubbed.
+    LateSync,
 }
 
 /// What may walk tables.
@@ -78,6 +84,10 @@ struct State {
     stuck: BTreeSet<u8>,
     /// VMIDs whose last wait ran out.
     lapsed: BTreeSet<u8>,
+    /// Pages that are still to be scrubbed, and VMIDs whose invalidations are still to take effect.
+    late: (Vec<u64>, Vec<u8>),
+    /// Who, whose bytes, and in which page: what somebody saw of another's at any moment.
+    glimpsed: BTreeSet<(Principal, Value, u64)>,
     /// For whom the host loads.
     loading: Option<Principal>,
     omission: Option<Omission>,
@@ -111,6 +121,8 @@ impl Sim {
             asked: Vec::new(),
             stuck: BTreeSet::new(),
             lapsed: BTreeSet::new(),
+            late: Default::default(),
+            glimpsed: BTreeSet::new(),
             loading: None,
             omission,
             reads: 0,
@@ -158,6 +170,18 @@ impl Sim {
     /// Whether the last wait for a VMID ran out.
     pub fn has_lapsed(&self, vmid: u8) -> bool {
         self.0.borrow().lapsed.contains(&vmid)
+    }
+
+    /// From now on, something is left out, or nothing any more.
+    pub fn leave_out(&self, omission: Option<Omission>) {
+        self.0.borrow_mut().omission = omission;
+    }
+
+    /// What anybody may have seen of another's bytes so far, at whatever moment.
+    pub fn glimpsed(&self) -> Option<(Principal, Value, u64)> {
+        let mut state = self.0.borrow_mut();
+        state.observe();
+        state.glimpsed.first().copied()
     }
 
     /// Says for whom the next copies are.
@@ -340,8 +364,38 @@ impl State {
         let last = (principal.vmid, ipa, u64::MAX);
         for &(_, _, pa) in self.tlbs[agent].combined.range(first..=last) {
             if let Some(line) = self.lines.get_mut(&pa) {
+                let others = line.visible().into_iter().filter(|value| !value.is_of(principal));
+                self.glimpsed.extend(others.map(|value| (principal, value, pa)));
                 line.maybe_write(Value::Secret(principal));
                 line.maybe_fetch();
+            }
+        }
+    }
+
+    fn scrub(&mut self, page: u64) {
+        self.observe();
+        let omission = self.omission;
+        if let Some(line) = self.lines.get_mut(&page) {
+            if omission != Some(Omission::Scrub) {
+                line.write(Value::Zero);
+            }
+            if omission != Some(Omission::CleanAfterScrub) {
+                line.clean();
+            }
+        }
+        self.observed = false;
+    }
+
+    /// Scrubs what should have been, as soon as the host has it.
+    fn scrub_late(&mut self) {
+        let host = self.running.get(&Vmid::HOST.get()).map(|(_, root)| *root);
+        for page in std::mem::take(&mut self.late.0) {
+            if host.is_some_and(|root| self.is_mapped(root, page)) {
+                self.observed = false;
+                self.scrub(page);
+                self.lines.values_mut().for_each(Line::forget_fetched);
+            } else {
+                self.late.0.push(page);
             }
         }
     }
@@ -403,14 +457,19 @@ impl Machine for Sim {
     fn write_entry(&self, table: PhysAddr, index: usize, value: u64) {
         let mut state = self.0.borrow_mut();
         state.observe();
-        let old = std::mem::replace(&mut state.table(table.get())[index], value);
         state.writes += 1;
+        let old = state.table(table.get())[index];
+        if state.omission == Some(Omission::Unmap) && old & 1 == 1 && value & 1 == 0 {
+            return;
+        }
+        state.table(table.get())[index] = value;
         if let Some(&level) = state.deciding.get(&(table.get(), index)) {
             if !walker::may_become(level, old, value, state.splits) {
                 state.broken.push(format!("{old:#x} became {value:#x} in use"));
             }
             state.observed = false;
         }
+        state.scrub_late();
     }
 
     fn fill_table(&self, table: PhysAddr, first: u64, step: u64) {
@@ -459,7 +518,9 @@ impl Machine for Sim {
             return Err(SyncError);
         }
         state.lapsed.remove(&vmid.get());
-        if state.omission != Some(Omission::Sync) {
+        if state.omission == Some(Omission::LateSync) {
+            state.late.1.push(vmid.get());
+        } else if state.omission != Some(Omission::Sync) {
             state.confirm(vmid.get());
             state.observed = false;
         }
@@ -473,17 +534,16 @@ impl Machine for Sim {
         if !state.lines.contains_key(&page.get()) {
             return;
         }
-        state.observe();
-        let omission = state.omission;
-        if let Some(line) = state.lines.get_mut(&page.get()) {
-            if omission != Some(Omission::Scrub) {
-                line.write(Value::Zero);
-            }
-            if omission != Some(Omission::CleanAfterScrub) {
-                line.clean();
-            }
+        if state.omission == Some(Omission::LateScrub) {
+            state.late.0.push(page.get());
+            return;
         }
-        state.observed = false;
+        state.scrub(page.get());
+        for vmid in std::mem::take(&mut state.late.1) {
+            state.observe();
+            state.confirm(vmid);
+            state.observed = false;
+        }
     }
 
     fn copy(&self, to: PhysAddr, from: PhysAddr, len: usize) {

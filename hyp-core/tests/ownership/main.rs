@@ -17,3 +17,4 @@ mod omissions;
 mod overlay;
 mod properties;
 mod refusals;
+mod taken;

@@ -401,12 +401,7 @@ impl World {
             };
             let me = self.model.principal(holder);
             for value in line.visible() {
-                let mine = match value {
-                    Value::Zero => true,
-                    Value::Secret(by) => by == me,
-                    Value::Loaded(target) => target == me,
-                };
-                ensure!(mine, "{holder:?} sees {value:?} at {page:#x}");
+                ensure!(value.is_of(me), "{holder:?} sees {value:?} at {page:#x}");
             }
             let certain = self.ran.contains(&holder) || line.reads().len() == 1;
             ensure!(
@@ -414,6 +409,9 @@ impl World {
                 "{holder:?} has not run, but what it will read at {page:#x} is not certain: {line:?}"
             );
         }
+        // Not now, but for a moment during the call.
+        let glimpsed = self.sim.glimpsed();
+        ensure!(glimpsed.is_none(), "somebody saw another's bytes: {glimpsed:x?}");
         Ok(())
     }
 

@@ -65,12 +65,27 @@ impl Edu {
         self.copy(BUFFER, address, bytes, START | TO_MEMORY)
     }
 
+    /// Begins what [`store`](Self::store) does, and runs `meanwhile`. Did it finish?
+    pub fn store_beside(&self, address: u64, bytes: u64, meanwhile: impl FnOnce()) -> bool {
+        self.start(BUFFER, address, bytes, START | TO_MEMORY);
+        meanwhile();
+        self.finish()
+    }
+
     fn copy(&self, from: u64, to: u64, bytes: u64, command: u64) -> bool {
+        self.start(from, to, bytes, command);
+        self.finish()
+    }
+
+    fn start(&self, from: u64, to: u64, bytes: u64, command: u64) {
         cpu::dsb();
         write64(self.base + SOURCE, from);
         write64(self.base + DESTINATION, to);
         write64(self.base + COUNT, bytes);
         write64(self.base + DMA, command);
+    }
+
+    fn finish(&self) -> bool {
         // It takes 100 ms of the machine's time.
         let done = cpu::wait(5_000, || read32(self.base + DMA) & START as u32 == 0);
         cpu::dsb();

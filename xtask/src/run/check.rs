@@ -11,13 +11,18 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every mechanism; of aborts those that have a name.
-const LINKS: [Mechanism; 7] = [
+const LINKS: [Mechanism; 12] = [
     Mechanism::EXTERNAL_ABORT,
     Mechanism::ALIGNMENT_ABORT,
     Mechanism::TRANSLATION_ABORT,
     Mechanism::TAG_CHECK_ABORT,
     Mechanism::GRANULE_ABORT,
     Mechanism::TaggedAbort,
+    Mechanism::NewSyndrome,
+    Mechanism::Sdei,
+    Mechanism::Decoy,
+    Mechanism::ForceReclaim,
+    Mechanism::Unmapped,
     Mechanism::Halt,
 ];
 
@@ -139,6 +144,8 @@ fn port(port: u16) -> Result<()> {
 mod tests {
     use super::super::tests::args;
     use super::*;
+    use clap::Args as _;
+    use std::collections::BTreeSet;
 
     fn refusal(line: &str) -> String {
         values(&args(line)).expect_err(line).to_string()
@@ -157,6 +164,20 @@ mod tests {
     }
 
     #[test]
+    fn help_names_every_link() {
+        let kinds: BTreeSet<_> = LINKS.iter().map(|link| link.kind()).collect();
+        assert_eq!(kinds.len(), Mechanism::KINDS);
+        let command = Args::augment_args(clap::Command::new("run"));
+        let fault = command.get_arguments().find(|arg| arg.get_id() == "fault").unwrap();
+        let help = fault.get_long_help().unwrap().to_string();
+        let links = help.split_once("Links: ").unwrap().1.split_once('.').unwrap().0;
+        let named: Vec<_> = links.split([',', ' ', '\n']).filter(|word| !word.is_empty()).collect();
+        let mut expected: Vec<_> = LINKS.iter().map(ToString::to_string).collect();
+        expected.insert(5, "abort(CODE)".to_owned());
+        assert_eq!(named, expected);
+    }
+
+    #[test]
     fn each_refusal_names_the_option_and_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
         let text = folder.path().join("text");
@@ -167,7 +188,7 @@ mod tests {
             ("--smp 9", "--smp 9"),
             ("--fault all=nonsense", "no mechanism is called \"nonsense\""),
             ("--fault nobody=halt", "links: external-abort"),
-            ("--fault nobody", "policies: default, gunyah"),
+            ("--fault nobody", "policies: default, bring-up, gunyah, pkvm"),
             ("--fault all=", "--fault 'all='"),
             ("--initrd /nowhere/initrd", "--initrd /nowhere/initrd: No such file"),
             ("--initrd /", "it is no file"),

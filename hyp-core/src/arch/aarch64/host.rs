@@ -331,16 +331,19 @@ pub fn hpfar() -> u64 {
     }
 }
 
+/// What HPFAR_EL2 had last, for a permission fault that is not of a stage-1 walk. It is told by the raw syndrome, not by what
+/// the code says that this is there to try.
 #[cold]
 fn stale_hpfar() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
-    match Esr::new(read!("esr_el2")).abort_from_below() {
-        Some((iss, _)) if iss.hpfar_valid() => {
-            LAST.store(read!("hpfar_el2"), Ordering::Relaxed);
-            read!("hpfar_el2")
-        }
-        _ => LAST.load(Ordering::Relaxed),
+    /// ESR_EL2: DFSC or IFSC of a permission fault, less its level; S1PTW.
+    const PERMISSION: u64 = 0x0c;
+    const MASK: u64 = 0x3c | 1 << 7;
+    let esr = read!("esr_el2");
+    if Esr::new(esr).abort_from_below().is_some() && esr & MASK != PERMISSION {
+        LAST.store(read!("hpfar_el2"), Ordering::Relaxed);
     }
+    LAST.load(Ordering::Relaxed)
 }
 
 /// What tells one task of the host from another, while it is the host that is in a trap.

@@ -155,7 +155,7 @@ impl Matrix {
         self.touches()?;
         self.say(&format!("LH-CELL {access} begin"))?;
         std::thread::sleep(CONSOLE_PAUSE);
-        let (end, touches) = self.watch_access(start(&["touch", access], Stdio::piped())?)?;
+        let (end, touches) = self.watch_access(access, start(&["touch", access], Stdio::piped())?)?;
         let patience = match end {
             End::Immortal => LOST_PATIENCE,
             End::Itself(..) | End::Killed => ALIVE_PATIENCE,
@@ -178,12 +178,13 @@ impl Matrix {
     }
 
     /// Waits for the process that makes an access, for less than [`PATIENCE`] where it is in a loop.
-    fn watch_access(&self, mut child: Child) -> Result<(End, Touches)> {
+    fn watch_access(&self, access: &str, mut child: Child) -> Result<(End, Touches)> {
         let (begin, mut touches, mut busy) = (Instant::now(), Touches::default(), 0);
         let status = loop {
             let status = ended(&mut child, LOOP_TIME)?;
             let new = self.touches()?;
-            busy = if new.count > LOOP_TOUCHES { busy + 1 } else { 0 };
+            let is_busy = new.count > LOOP_TOUCHES && access != touch::AGAIN;
+            busy = if is_busy { busy + 1 } else { 0 };
             touches.add(new);
             if status.is_some() || busy == LOOP_TIMES || begin.elapsed() > PATIENCE {
                 break status;

@@ -24,6 +24,9 @@ const WRITTEN: u64 = 0xd7d6_d5d4_d3d2_d1d0;
 /// How many bytes of the page that stays `load_unaligned_zeropad` reads; the others of its eight are lent.
 const BELOW: u64 = 3;
 
+/// The one that is made so often in a row that it looks like a loop.
+pub const AGAIN: &str = "read-again";
+
 /// Makes one access.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
@@ -45,8 +48,9 @@ const USER: [(&str, Make); 3] = [
 ];
 
 /// Accesses that the kernel makes on behalf of a process, in a system call.
-const CALLS: [(&str, Make); 4] = [
+const CALLS: [(&str, Make); 5] = [
     ("read", system_call::read),
+    (AGAIN, system_call::read_again),
     ("write", system_call::write),
     ("futex-wait", system_call::futex_wait),
     ("futex-wake-op", system_call::futex_wake_op),

@@ -208,8 +208,8 @@ fn debugged(host: &mut Host, edge: &Edge, lock: u64) {
     write_register!("mdscr_el1", mdscr);
     write_register!("dbgwcr0_el1", 0);
     write_register!("dbgbcr0_el1", 0);
-    // As soon as the memory is the host's, there is one. The lock would keep it away, but QEMU 10.0 looks for that in another
-    // bit of OSLSR_EL1.
+    // As soon as the memory is the host's, there is one. The lock would keep it away, but QEMU 10.0 has it in bit 1 of
+    // OSLSR_EL1, OSLK, and looks at bit 0 (target/arm/debug_helper.c, oslar_write and arm_generate_debug_exceptions).
     let watched = lock == 1 || real.0.is_err_and(|fault| fault.class() == WATCHPOINT);
     let good = seen.is_some_and(|(outcome, value, kept)| outcome.is_ok() && value == 0 && kept) && watched;
     host.report.step(

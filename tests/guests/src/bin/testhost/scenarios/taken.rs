@@ -5,6 +5,7 @@ use leasehold_abi::vendor;
 use leasehold_guests::arch::cpu;
 use leasehold_guests::arch::probe::{self, Width};
 use leasehold_guests::arch::smp;
+use leasehold_guests::edu::{BUFFER_BYTES, Edu};
 use leasehold_guests::host::Host;
 use leasehold_guests::lender::Guest;
 use leasehold_guests::pages::{Block, PAGE};
@@ -14,9 +15,11 @@ use leasehold_guests::{ffa, vm};
 pub fn run(host: &mut Host) {
     let (image, memory) = (host.image(), host.pages.take_blocks(1));
     let area = host.pages.take_blocks(1);
-    let Some((id, handle)) = host.lend(&[area.part(3, 2)]) else {
+    area.part(5, 2).fill(|_| MARK);
+    let Some((id, handle)) = host.lend(&[area.part(3, 4)]) else {
         return;
     };
+    devices(host, area.part(5, 1), area.part(6, 1));
     // Nobody has had it yet. Stage 1 is off.
     own_again(host, "never retrieved", area.part(3, 1));
     host.start_cpus();
@@ -47,8 +50,12 @@ pub fn run(host: &mut Host) {
     all_at_once(host, taken);
     let end = guest
         .run_to_end()
-        .map(|(exit, _)| (exit.reason, exit.details[1] & !0xfff));
-    let wanted = (vendor::EXIT_TAKEN, leasehold_guests::tree::RAM_BASE + 300 * PAGE);
+        .map(|(exit, _)| (exit.reason, exit.details[0] >> 26, exit.details[1] & !0xfff));
+    let wanted = (
+        vendor::EXIT_TAKEN,
+        DATA_ABORT,
+        leasehold_guests::tree::RAM_BASE + 300 * PAGE,
+    );
     host.report.same("its next touch ends it", end, Ok(wanted));
     let ended = guest.end();
     host.report.value("end", ended);
@@ -57,7 +64,78 @@ pub fn run(host: &mut Host) {
     while_it_runs(host, memory);
 }
 
+/// ESR_EL2.EC of a data abort from a lower Exception level.
+const DATA_ABORT: u64 = 0x24;
 const MARK: u64 = 0x6d61_726b;
+/// More than there are records of one copy: a device may be slow to stop.
+const MOST_RECORDS: usize = 1 << 16;
+/// What a device carries.
+const CARRIED: u64 = 0x6465_7669;
+
+/// A device of the host's is refused the first page while that is lent, and allowed it as soon as the host has it; the second
+/// is taken while the device writes to it.
+fn devices(host: &mut Host, first: Block, second: Block) {
+    let Some(edu) = host.machine.ecam.and_then(Edu::find) else {
+        let missing = format_args!("there is no edu on the PCI bus");
+        host.report.step("device", false, missing);
+        return;
+    };
+    let (from, to) = (host.pages.take(1), host.pages.take(1));
+    from.fill(|_| CARRIED);
+    let fetch = || edu.load(from.base(), BUFFER_BYTES);
+    let found = |value: u64| {
+        let stored = edu.store(to.base(), BUFFER_BYTES);
+        (stored, to.differs(|_| value).is_none())
+    };
+    vm::drain_faults();
+    let ran = edu.load(first.base(), BUFFER_BYTES);
+    let read = found(MARK);
+    host.report.step(
+        "a device reads nothing of it",
+        ran && read == (true, false),
+        format_args!("{read:?}"),
+    );
+    host.report.same("and is told of", refused(first), true);
+    let ran = fetch() && edu.store(first.base(), BUFFER_BYTES);
+    host.report
+        .same("a device writes nothing to it", (ran, refused(first)), (true, true));
+
+    own_again(host, "taken from under a device", first);
+    vm::drain_faults();
+    let ran = fetch() && edu.store(first.base(), BUFFER_BYTES);
+    let dirt = first.differs(|_| CARRIED);
+    host.report.step(
+        "a device writes to it",
+        ran && dirt.is_none(),
+        format_args!("{dirt:x?}"),
+    );
+    first.fill(|_| MARK);
+    let ran = edu.load(first.base(), BUFFER_BYTES);
+    host.report
+        .same("a device reads it", (ran, found(MARK)), (true, (true, true)));
+
+    let mut read = Ok(1);
+    let ran = fetch()
+        && edu.store_beside(second.base(), BUFFER_BYTES, || {
+            read = probe::read(second.base(), Width::Double);
+        });
+    // The device comes late: what it writes is all there.
+    let dirt = second.differs(|_| CARRIED);
+    host.report.step(
+        "taken while a device writes to it",
+        ran && read == Ok(0) && dirt.is_none(),
+        format_args!("{read:x?} {dirt:x?}"),
+    );
+    host.report
+        .same("no device is refused now", refused(first) || refused(second), false);
+}
+
+/// Whether fault records, all of which are taken, are of a device at a page: there is one for each word.
+fn refused(page: Block) -> bool {
+    let records = core::iter::from_fn(|| vm::fault().ok()).take(MOST_RECORDS);
+    let of_page = |record: &vm::Record| record.class == vendor::CLASS_DEVICE && record.ipa & !0xfff == page.base();
+    records.filter(of_page).count() > 0
+}
 
 /// All of the page is zeroes, and the host's.
 fn own_again(host: &mut Host, name: &str, block: Block) {
