@@ -13,7 +13,8 @@
 //!   is no system call.
 //! - Where EL0 has entered, this or another task's, it is unclear. It is back if it has been answered on another CPU
 //!   meanwhile, for then its task has been moved; otherwise it is a new try.
-//! - What a link has told without a trace in these registers (an SDEI event) is back whatever they say.
+//! - What a link has told without a trace in these registers (an SDEI event) is back whatever they say, and gets the next
+//!   link at once.
 //!
 //! # Bounds
 //! Each CPU has for each class of access the last [`REMEMBERED`] different ones, so no other CPU can make it forget what
@@ -109,7 +110,7 @@ impl Trace {
 pub struct Rule {
     /// For how many counter ticks after its last answer an access is remembered.
     pub ticks: u64,
-    /// How often it comes back until the next link is due. At least once.
+    /// How often it comes back until the next link is due. At least once; after a link that leaves no trace, once.
     pub returns: u8,
     /// How many links there are.
     pub links: u8,
@@ -145,7 +146,8 @@ impl Rule {
     /// How far down its chain an access is that has come back once more.
     const fn after(&self, stage: Stage) -> Stage {
         let Stage { link, returns } = stage;
-        if returns + 1 < self.returns {
+        // Who was told by an event, and has it made again, has nothing to say about it.
+        if returns + 1 < self.returns && !self.is_untraced(link) {
             Stage {
                 link,
                 returns: returns + 1,
@@ -153,6 +155,10 @@ impl Rule {
         } else {
             self.next(link)
         }
+    }
+
+    const fn is_untraced(&self, link: u8) -> bool {
+        self.untraced >> link & 1 != 0
     }
 
     const fn next(&self, link: u8) -> Stage {
@@ -309,7 +315,7 @@ impl Progress {
         slot.at = asking.now;
         let verdict = if !is_recent(rule, before, asking.now) {
             Verdict::NewTry
-        } else if rule.untraced >> stage.link & 1 != 0 {
+        } else if rule.is_untraced(stage.link) {
             Verdict::Back
         } else {
             trace.of(asking.mode, attempt.access.pc)

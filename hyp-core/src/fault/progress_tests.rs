@@ -154,11 +154,14 @@ fn at_el0_only_a_return_to_the_instruction_counts() {
 
 #[test]
 fn what_leaves_no_trace_is_back_whatever_the_registers_say() {
-    let mut asked = Asked::new(Class::El1Kernel, EL1, 3);
-    asked.rule.untraced = 0b001;
-    assert_eq!(returns_until(&mut asked, 1, || SVC), Some(1));
-    // The second link has one.
-    assert_eq!(asked.link(&attempt(0), SVC, 0), 0);
+    // At user addresses, where others have to come back more often, too.
+    for class in [Class::El1Kernel, Class::El1User] {
+        let mut asked = Asked::new(class, EL1, 3);
+        asked.rule.untraced = 0b001;
+        assert_eq!(returns_until(&mut asked, 1, || SVC), Some(1));
+        // The second link has one.
+        assert_eq!(asked.link(&attempt(0), SVC, 0), 0);
+    }
 }
 
 #[test]
