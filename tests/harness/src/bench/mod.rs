@@ -44,6 +44,10 @@ const ALIKE: [&str; 6] = [
 const FAULTS: &str = "bench-faults";
 /// The file of a run's folder that gets the plugin's report.
 const REPORT: &str = "count.txt";
+/// The `compatible` of SDEI's node (Linux, Documentation/devicetree/bindings/arm/firmware/sdei.txt), and one as long that
+/// no driver knows.
+const SDEI: &[u8; 12] = b"arm,sdei-1.0";
+const NOTHING: &[u8; 12] = b"none,nothing";
 /// The file that gets the host's device tree.
 const TREE: &str = "host.dtb";
 /// The plugin's names for EL2's code, and for the part of it that zeroes pages and cleans caches.
@@ -268,16 +272,22 @@ impl<'a> Bench<'a> {
         Ok(HostBoot { figures, entries })
     }
 
-    /// The device tree that a host gets, as a file.
+    /// The device tree that a host gets, as a file, for a machine without what EL2 is to the host: its SDEI firmware, which
+    /// a kernel would call in vain.
     fn host_tree(&self) -> Result<PathBuf, BenchError> {
         let machine = self.testhost("tree", "given")?;
         let outcome = machine.start().and_then(|run| run.finish_steps(LIMIT, &[]))?;
         let digits: String = after(&outcome, "LH-TREE ").collect();
         let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
         let tree: Option<Vec<u8>> = digits.as_bytes().chunks(2).map(byte).collect();
-        let tree = tree
+        let mut tree = tree
             .filter(|tree| !tree.is_empty())
             .ok_or_else(|| absent("LH-TREE", &outcome))?;
+        let mut places = (0..tree.len()).filter(|at| tree[*at..].starts_with(SDEI));
+        let at = places
+            .next()
+            .ok_or_else(|| absent("SDEI in the host's tree", &outcome))?;
+        tree[at..at + SDEI.len()].copy_from_slice(NOTHING);
         let path = outcome.dir.join(TREE);
         std::fs::write(&path, tree).map_err(Error::file(&path))?;
         Ok(path)
