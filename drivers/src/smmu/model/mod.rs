@@ -1,5 +1,7 @@
 //! What the models of the units share: physical memory, and a walker of stage-2 tables with what it remembers.
 
+#[cfg(test)]
+pub(super) mod forgetting;
 mod memory;
 mod stage2;
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! What the unit remembers is gone when it has confirmed, and not before.
 
 use super::*;
+use crate::smmu::model::forgetting;
 use proptest::prelude::*;
-use std::collections::BTreeSet;
-use std::vec::Vec;
 
 fn both() -> [Bench; 2] {
     let mut old = Identity::QEMU;
@@ -130,69 +129,16 @@ fn faults_are_told() {
     assert_eq!(unit.next_event(), None);
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    Map(u64),
-    Unmap(u64, u64),
-    Dma(u64),
-    Invalidate(u64, u64),
-    Sync,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let page = 0u64..600;
-    prop_oneof![
-        page.clone().prop_map(Step::Map),
-        (page.clone(), 1u64..100).prop_map(|(page, count)| Step::Unmap(page, count)),
-        page.clone().prop_map(Step::Dma),
-        (page, 1u64..300).prop_map(|(page, count)| Step::Invalidate(page, count)),
-        Just(Step::Sync),
-    ]
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn a_page_that_was_invalidated_and_confirmed_stays_out_of_reach(
-        steps in proptest::collection::vec(step(), 1..80),
+        steps in forgetting::steps(),
         ranges in any::<bool>(),
     ) {
         let [new, old] = both();
         let bench = if ranges { new } else { old };
         let mut unit = bench.attach();
-        let at = |page: u64| 0x4010_0000 + page * PAGE;
-        let mut mapped = BTreeSet::new();
-        // Pages that were unmapped when somebody asked to forget them, and pages that are gone for certain.
-        let mut asked: Vec<u64> = Vec::new();
-        let mut gone: BTreeSet<u64> = (0..700).collect();
-        for step in steps {
-            match step {
-                Step::Map(page) => {
-                    bench.map_page(at(page));
-                    mapped.insert(page);
-                    gone.remove(&page);
-                    asked.retain(|other| *other != page);
-                }
-                Step::Unmap(page, count) => {
-                    for page in page..page + count {
-                        bench.set(at(page), 3, 0);
-                        mapped.remove(&page);
-                    }
-                }
-                Step::Dma(page) => {
-                    let reached = bench.reads(at(page));
-                    prop_assert!(!(reached && gone.contains(&page)));
-                    prop_assert!(reached || !mapped.contains(&page));
-                }
-                Step::Invalidate(page, count) => {
-                    unit.invalidate(Vmid::HOST, pages(at(page), count)).unwrap();
-                    asked.extend((page..page + count).filter(|page| !mapped.contains(page)));
-                }
-                Step::Sync => {
-                    unit.sync().unwrap();
-                    gone.extend(asked.drain(..));
-                }
-            }
-        }
+        forgetting::check(steps, &mut unit, &bench.memory, 0x4010_0000, |address| bench.reads(address))?;
     }
 }
