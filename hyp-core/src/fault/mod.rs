@@ -230,12 +230,14 @@ impl Faults {
         self.classes[class.index()].limit.admits(now)
     }
 
-    /// Writes the line about the newest record, which is that access.
+    /// Writes the line about the record with this [`serial`](Self::serial) number, which is that access. No line where so
+    /// many came after it that it is gone.
     #[cold]
-    pub fn tell(&mut self, class: Class, now: u64) {
+    pub fn tell(&mut self, record: u64, class: Class, now: u64) {
+        let Some(record) = self.log.kept(record) else { return };
         let OfClass { limit, counts, .. } = &mut self.classes[class.index()];
         let events = counts.iter().fold(0, |sum: u64, count| sum.wrapping_add(*count));
-        say(self.log.newest(), limit, now, events);
+        say(record, limit, now, events);
     }
 
     /// Records what the SMMU refused a device.
@@ -412,6 +414,33 @@ mod tests {
         }
         assert_eq!(faults.counts(Class::El0)[Mechanism::EXTERNAL_ABORT.kind()], 100);
         assert_eq!(faults.read().map(|(lost, _)| lost), Some(100 - RECORDS as u64));
+    }
+
+    /// How many lines about record number `asked` there are at one time.
+    fn lines(faults: &mut Faults, asked: u64) -> u64 {
+        let mut lines = 0;
+        while lines < 100 && faults.is_due(Class::El0, 3) {
+            faults.tell(asked, Class::El0, 3);
+            lines += 1;
+        }
+        lines
+    }
+
+    #[test]
+    fn a_line_is_about_the_record_that_it_was_asked_for() {
+        for later in [1, RECORDS as u64] {
+            let mut faults = Faults::new(Policy::DEFAULT, RULES, 1_000_000);
+            answer(&mut faults, 0, 1);
+            let asked = faults.serial();
+            // Another CPU's, meanwhile.
+            for _ in 0..later {
+                answer(&mut faults, EL1H, 2);
+            }
+            let kept = later < RECORDS as u64;
+            assert_eq!(faults.record(asked).map(|record| record.at), kept.then_some(1));
+            // A record that is gone spends no line.
+            assert_eq!(lines(&mut faults, asked), if kept { limit::BURST } else { 100 });
+        }
     }
 
     /// The links that one access gets, when none but an abort can be used.

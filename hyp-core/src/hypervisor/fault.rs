@@ -132,7 +132,8 @@ impl<B: Board> Hypervisor<B> {
             }
         }
         if state.faults.is_due(access.class, at.now) {
-            self.tell(state, access.class, at.now);
+            let record = state.faults.serial();
+            self.tell(state, record, access.class, at.now);
         }
         true
     }
@@ -160,7 +161,7 @@ impl<B: Board> Hypervisor<B> {
                     arch::deliver(frame.back(), &exception);
                     true
                 }
-                Delivery::Special(Special::Halt) => self.halt(state, frame, access.class, borrower),
+                Delivery::Special(Special::Halt) => self.halt(state, frame, (record, access.class), borrower),
                 Delivery::Special(Special::Event) => self.event(&mut state, frame, record),
                 Delivery::Special(Special::Decoy) if !WHOLE => {
                     PerCpu::this().put_off(record);
@@ -183,17 +184,16 @@ impl<B: Board> Hypervisor<B> {
             let cpu = PerCpu::this().index() as u8;
             delivery = state.faults.pass_on(record, &access, cpu, &origin, task);
         }
-        // The line is about the newest record.
-        if state.faults.serial() == record && state.faults.is_due(access.class, now) {
-            self.tell(state, access.class, now);
+        if state.faults.is_due(access.class, now) {
+            self.tell(state, record, access.class, now);
         }
         true
     }
 
     /// What the log says of it, on its way.
     #[cold]
-    fn tell(&self, mut state: Locked<'_>, class: Class, now: u64) {
-        state.faults.tell(class, now);
+    fn tell(&self, mut state: Locked<'_>, record: u64, class: Class, now: u64) {
+        state.faults.tell(record, class, now);
         drop(state);
         self.drain_if_pending();
     }
@@ -211,8 +211,8 @@ impl<B: Board> Hypervisor<B> {
 
     /// The policy's last word on boards in bring-up: this CPU goes no further.
     #[cold]
-    fn halt(&self, mut state: Locked<'_>, frame: &mut AbortFrame, class: Class, borrower: VmId) -> ! {
-        state.faults.tell(class, arch::counter());
+    fn halt(&self, mut state: Locked<'_>, frame: &mut AbortFrame, (record, class): (u64, Class), borrower: VmId) -> ! {
+        state.faults.tell(record, class, arch::counter());
         drop(state);
         let (back, link) = (*frame.back(), frame.link());
         let access = abort(&back);

@@ -5,9 +5,9 @@
 //! translation (`host_inject_mem_abort` of arch/arm64/kvm/hyp/nvhe/mem_protect.c; `is_pkvm_stage2_abort` of
 //! arch/arm64/mm/fault.c reads the mark, and nothing of the syndrome besides).
 //!
-//! In two things it is better than pKVM's. pKVM takes every origin but AArch64's EL0 for EL1, so an abort of a 32-bit
-//! process comes with the class of the current Exception level, which the kernel's vector for 32-bit EL0 does not know;
-//! here it is that of a lower one. And pKVM writes FAR_EL1 for translation faults alone.
+//! Compared with the source of Linux 7.3.4: class, mark, syndrome and vector are the same for every origin. One thing is
+//! better here: pKVM writes FAR_EL1 for translation faults alone (`inject_host_exception` of
+//! arch/arm64/kvm/hyp/nvhe/hyp-main.c).
 
 use super::super::access::Access;
 use super::super::exception::Syndrome;
