@@ -37,8 +37,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         })
     });
     let kernel = Scenario::new(format!("linux-{VERSION}/fault/sdei/kernel"), Needs::Linux, kernel);
+    let replug = Scenario::new(format!("linux-{VERSION}/fault/sdei/replug"), Needs::Linux, replug);
     let off = Scenario::new(format!("linux-{VERSION}/fault/sdei/off"), Needs::Linux, off);
-    bare.chain(process).chain([kernel, off]).collect()
+    bare.chain(process).chain([kernel, replug, off]).collect()
 }
 
 fn bare(context: &Context<'_>, cpu: &str, conduit: &str) -> Verdict {
@@ -78,6 +79,18 @@ fn process(context: &Context<'_>, version: &str) -> Verdict {
     let machine = context.linux(version, &[])?.bootargs(bootargs);
     let outcome = steps(&machine.el2_arg("leasehold.fault=el0=sdei,alignment-abort"), &DEMO)?;
     for text in [PROBED, TOLD, UNTOLD, " touched 0x", "MECHANISM_SDEI"] {
+        said(&outcome, text)?;
+    }
+    Ok(quiet(&outcome)?)
+}
+
+/// CPUs that went away and came back are told as before: the kernel registers nothing again for them, but enables the
+/// event and unmasks each (`sdei_cpuhp_up`).
+fn replug(context: &Context<'_>) -> Verdict {
+    let bootargs = format!("{LINUX_BOOTARGS} unload=1 leasectl=demo,--expect,sdei,--replug");
+    let machine = context.linux(VERSION, &[])?.bootargs(bootargs);
+    let outcome = steps(&machine.el2_arg("leasehold.fault=el0=sdei,alignment-abort"), &DEMO)?;
+    for text in ["LH-STEP replug\tok", TOLD, UNTOLD] {
         said(&outcome, text)?;
     }
     Ok(quiet(&outcome)?)

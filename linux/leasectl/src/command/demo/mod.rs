@@ -28,6 +28,9 @@ pub struct Args {
     /// The driver is to take memory out of the kernel's own map before it lends it.
     #[arg(long)]
     unmapped: bool,
+    /// Takes every CPU but the first away, brings it back, and touches lent memory from it.
+    #[arg(long)]
+    replug: bool,
 }
 
 /// What the steps share.
@@ -105,7 +108,8 @@ pub fn run(args: &Args) -> Result<bool> {
             demo = None;
         }
     }
-    for (name, step) in THEN {
+    let replug: Option<Step> = args.replug.then_some(("replug", Demo::replug));
+    for (name, step) in replug.into_iter().chain(THEN) {
         let seen = demo.as_mut().ok_or_else(|| anyhow!("not reached")).and_then(step);
         report.step(name, seen);
     }

@@ -2,6 +2,7 @@
 
 use super::Demo;
 use crate::command::faults::{describe, totals};
+use crate::command::matrix::alive;
 use crate::device::Fault;
 use crate::memory::{BLOCK, PAGE, find_block};
 use crate::touch::{Access, Outcome, touch};
@@ -32,6 +33,32 @@ impl Demo {
     /// Writes a byte of several pages.
     pub(super) fn touch_write(&mut self) -> Result<String> {
         self.touch_all(Access::Write(WRITTEN))
+    }
+
+    /// Takes each CPU but the first away and brings it back, then reads a byte from each.
+    pub(super) fn replug(&mut self) -> Result<String> {
+        let cpus = std::thread::available_parallelism()
+            .context("cannot count the CPUs")?
+            .get();
+        let switch = |cpu: usize, on: &str| {
+            let path = format!("/sys/devices/system/cpu/cpu{cpu}/online");
+            std::fs::write(&path, on).with_context(|| format!("cannot write {on} to {path}"))
+        };
+        for cpu in 1..cpus {
+            switch(cpu, "0")?;
+            switch(cpu, "1")?;
+        }
+        let before = self.touches.len();
+        for cpu in 0..cpus {
+            alive::pin(cpu)?;
+            self.touch_all(Access::Read)?;
+        }
+        alive::pin_to_all(cpus)?;
+        let touched = self.touches.len() - before;
+        Ok(format!(
+            "{touched} touches from {cpus} CPUs, {} of which came back",
+            cpus - 1
+        ))
     }
 
     /// The first page, one of the scattered ones, one in the middle of an aligned 2 MiB, the last.

@@ -63,6 +63,18 @@ pub fn pin(cpu: usize) -> Result<()> {
     sched_setaffinity(Pid::from_raw(0), &set).with_context(|| format!("cannot run on CPU {cpu}"))
 }
 
+/// Lets this process run on the first `cpus` CPUs.
+///
+/// # Errors
+/// When there are not that many.
+pub fn pin_to_all(cpus: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    for cpu in 0..cpus {
+        set.set(cpu)?;
+    }
+    sched_setaffinity(Pid::from_raw(0), &set).context("cannot run on all CPUs")
+}
+
 fn count(cpu: usize) -> Result<u64> {
     timer_counts()?.get(cpu).copied().context("a CPU went away")
 }

@@ -31,8 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 const ALIVE_PATIENCE: Duration = Duration::from_secs(10);
 /// The same where a process could not be killed: one CPU of it is lost already, most of the time.
 const LOST_PATIENCE: Duration = Duration::from_secs(2);
-/// How long a process may take to end that is killed.
-const KILL_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a process may take to end that is killed, on a build machine that is busy.
+const KILL_PATIENCE: Duration = Duration::from_secs(3);
 /// How long to look whether an access is made again and again.
 const LOOP_TIME: Duration = Duration::from_millis(250);
 /// How many touches in that time make a loop.
