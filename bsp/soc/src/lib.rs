@@ -3,5 +3,7 @@
 
 pub mod description;
 pub mod family;
+pub mod list;
 pub mod qcs6490;
 pub mod qemu_virt;
+pub mod qualcomm;

@@ -3,8 +3,8 @@
 //! Where a line says nothing else, it is from the device tree `qcs6490-rb3gen2` of Linux 6.12. Never run on silicon.
 
 use crate::description::{
-    Block, CmdDb, Cpus, Llcc, Master, Pdc, Rsc, Scm, SerialKind, SmmuUnit, SocDescription, Timer, Tlmm, Withheld,
-    count_streams, ppi, reg, spi, streams,
+    Block, CmdDb, Cpus, Llcc, Master, Pdc, Reserved, Rsc, Scm, SerialKind, SmmuUnit, SocDescription, Timer, Tlmm,
+    Withheld, count_streams, ppi, reg, reserved, spi, streams,
 };
 use crate::family::{
     DEBUG, EDGE, GICR_STRIDE, HIGH, LOW, apps_smmu, firmware_master, geni_uart, gicv3, gpu_smmu, group, master, qtimer,
@@ -315,3 +315,33 @@ pub const QCS6490: SocDescription = SocDescription {
     withheld: WITHHELD,
     uncontained: &[],
 };
+
+/// What the tree reserves for firmware, the vendor's hypervisor and remote processors.
+pub const RESERVED: &[Reserved] = &[
+    reserved("hyp@80000000", 0x8000_0000, 0x60_0000),
+    reserved("xbl@80700000", 0x8070_0000, 0x10_0000),
+    reserved("aop@80800000", 0x8080_0000, 0x6_0000),
+    reserved("aop-cmd-db@80860000", 0x8086_0000, 0x2_0000),
+    reserved("xbl-uefi-res@80880000", 0x8088_4000, 0x1_0000),
+    reserved("sec-apps@808ff000", 0x808f_f000, 0x1000),
+    reserved("smem@80900000", 0x8090_0000, 0x20_0000),
+    reserved("cpucp@80b00000", 0x80b0_0000, 0x10_0000),
+    reserved("wlan-fw@80c00000", 0x80c0_0000, 0xc0_0000),
+    reserved("cdsp-secure-heap@81800000", 0x8180_0000, 0x1e0_0000),
+    reserved("camera@84300000", 0x8430_0000, 0x50_0000),
+    reserved("wpss@84800000", 0x8480_0000, 0x190_0000),
+    reserved("adsp@86100000", 0x8610_0000, 0x280_0000),
+    reserved("cdsp@88900000", 0x8890_0000, 0x1e0_0000),
+    reserved("video@8a700000", 0x8a70_0000, 0x70_0000),
+    reserved("cvp@8ae00000", 0x8ae0_0000, 0x50_0000),
+    reserved("ipa-fw@8b300000", 0x8b30_0000, 0x1_0000),
+    reserved("ipa-gsi@8b310000", 0x8b31_0000, 0xa000),
+    reserved("gpu-microcode@8b31a000", 0x8b31_a000, 0x2000),
+    reserved("zap@8b71a000", 0x8b71_a000, 0x2000),
+    reserved("mpss@8b800000", 0x8b80_0000, 0xf60_0000),
+    reserved("tz-stat@c0000000", 0xc000_0000, 0x10_0000),
+    reserved("tags@c0100000", 0xc010_0000, 0x120_0000),
+    reserved("qtee@c1300000", 0xc130_0000, 0x50_0000),
+    reserved("trusted-apps@c1800000", 0xc180_0000, 0x1c0_0000),
+    reserved("debug-vm@d0600000", 0xd060_0000, 0x10_0000),
+];

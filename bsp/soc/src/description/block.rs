@@ -110,3 +110,21 @@ impl Block {
         self.reg[0]
     }
 }
+
+/// A range of memory that a tree reserves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reserved {
+    /// The name of the node in `/reserved-memory`.
+    pub node: &'static str,
+    /// Where.
+    pub range: PhysRange,
+}
+
+/// The `len` bytes from `start` on, which the node `node` of `/reserved-memory` reserves.
+#[must_use]
+pub const fn reserved(node: &'static str, start: u64, len: u64) -> Reserved {
+    Reserved {
+        node,
+        range: reg(start, len),
+    }
+}

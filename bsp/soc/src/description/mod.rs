@@ -9,7 +9,7 @@ mod soc;
 #[cfg(test)]
 mod tests;
 
-pub use block::{Block, Interrupt, Source, Trigger, ppi, reg, spi};
+pub use block::{Block, Interrupt, Reserved, Source, Trigger, ppi, reg, reserved, spi};
 pub use soc::{
     CmdDb, Cpus, Gic, Llcc, Master, Pdc, QTimer, Rsc, Scm, Serial, SerialKind, SmmuUnit, SmmuUnitKind, SocDescription,
     Timer, Tlmm, Uart, UartKind, Watchdog, Withheld, Wrapper, count_streams, streams,

@@ -1,6 +1,7 @@
 //! A SoC's blocks.
 
 use super::block::{Block, Interrupt, Source};
+use crate::list::List;
 use leasehold_drivers::smmu::v2::{Access, Instance, Streams};
 use leasehold_drivers::{gpio, llcc, rpmh};
 use leasehold_memory_map::{Kept, PhysRange};
@@ -363,11 +364,52 @@ impl SocDescription {
             .chain(self.uncontained)
     }
 
+    /// The names of those masters.
+    #[must_use]
+    pub const fn uncontained_names(&self) -> List<&'static str, 32> {
+        let mut names = List::new("");
+        let mut n = 0;
+        while n < self.smmus.len() {
+            let unit = &self.smmus[n];
+            let mut m = 0;
+            while !unit.contains() && m < unit.masters.len() {
+                if !self.withholds(unit.masters[m].name) {
+                    names = names.with(unit.masters[m].name);
+                }
+                m += 1;
+            }
+            n += 1;
+        }
+        let mut m = 0;
+        while m < self.uncontained.len() {
+            names = names.with(self.uncontained[m].name);
+            m += 1;
+        }
+        names
+    }
+
     /// Whether EL2 keeps the master `name` from the host.
     #[must_use]
-    pub fn withholds(&self, name: &str) -> bool {
-        self.withheld.iter().any(|withheld| withheld.name == name)
+    pub const fn withholds(&self, name: &str) -> bool {
+        let mut n = 0;
+        while n < self.withheld.len() {
+            if same(self.withheld[n].name, name) {
+                return true;
+            }
+            n += 1;
+        }
+        false
     }
+}
+
+/// Whether two names are one, for constants.
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut n = 0;
+    while n < a.len() && n < b.len() && a[n] == b[n] {
+        n += 1;
+    }
+    n == a.len() && n == b.len()
 }
 
 /// How many [`Streams`] `masters` have, without those that one before has already.
