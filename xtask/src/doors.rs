@@ -30,6 +30,7 @@ const fn room(name: &'static str, target: Target, doors: &'static [&'static str]
 }
 
 const ABI: &str = "leasehold-abi";
+const BOARDS: &str = "leasehold-boards";
 const DRIVERS: &str = "leasehold-drivers";
 const FDT: &str = "leasehold-fdt";
 const FLASH: &str = "leasehold-flash";
@@ -56,7 +57,7 @@ const ROOMS: &[Room] = &[
     room(FLASH, Target::Machine, &[MEMORY_MAP, ABI]),
     room(TESTS, Target::Machine, &[FLASH, MEMORY_MAP, ABI]),
     // It holds descriptions against device trees.
-    room(TREES, Target::Machine, &[SOC, DRIVERS, HAL, MEMORY_MAP, FDT]),
+    room(TREES, Target::Machine, &[BOARDS, SOC, DRIVERS, HAL, MEMORY_MAP, FDT]),
     // It reads a fault policy as EL2 does, so that a wrong one is told before anything is built.
     room(
         "xtask",

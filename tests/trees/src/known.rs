@@ -8,8 +8,8 @@ use crate::difference::Difference;
 /// A node that some kernels have in another place.
 #[derive(Clone, Copy, Debug)]
 pub struct Moved {
-    /// The SoC.
-    pub soc: &'static str,
+    /// The board.
+    pub board: &'static str,
     /// Where descriptions have it.
     pub from: &'static str,
     /// Where the others have it.
@@ -21,8 +21,8 @@ pub struct Moved {
 /// A property that some kernels have with another value.
 #[derive(Clone, Copy, Debug)]
 pub struct Differing {
-    /// The SoC.
-    pub soc: &'static str,
+    /// The board.
+    pub board: &'static str,
     /// The node.
     pub path: &'static str,
     /// The property; empty where it is the node itself.
@@ -39,23 +39,25 @@ const MOVED: &[Moved] = &[];
 
 const DIFFERING: &[Differing] = &[];
 
-/// What is known of one SoC's trees.
+/// What is known of one board's trees.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
-    soc: &'static str,
+    board: &'static str,
 }
 
 impl Known {
-    /// What is known of a SoC's trees.
+    /// What is known of a board's trees.
     #[must_use]
-    pub fn of(soc: &'static str) -> Known {
-        Known { soc }
+    pub fn of(board: &'static str) -> Known {
+        Known { board }
     }
 
     /// Where else the node at `path` may be.
     pub fn places<'p>(&self, path: &'p str) -> impl Iterator<Item = &'static str> + use<'p> {
-        let soc = self.soc;
-        let moved = MOVED.iter().filter(move |moved| moved.soc == soc && moved.from == path);
+        let board = self.board;
+        let moved = MOVED
+            .iter()
+            .filter(move |moved| moved.board == board && moved.from == path);
         moved.map(|moved| moved.to)
     }
 
@@ -63,7 +65,7 @@ impl Known {
     #[must_use]
     pub fn allows(&self, difference: &Difference) -> bool {
         let is = |known: &&Differing| {
-            known.soc == self.soc
+            known.board == self.board
                 && known.path == difference.path
                 && known.property == difference.property
                 && known.found == difference.found

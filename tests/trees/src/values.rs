@@ -269,10 +269,10 @@ pub struct Stream {
 impl fmt::Display for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#x}", self.id)?;
-        if self.mask != 0 {
-            write!(f, "/{:#x}", self.mask)?;
+        match self.mask {
+            0 => Ok(()),
+            mask => write!(f, "/{mask:#x}"),
         }
-        write!(f, " at the SMMU {:#x}", self.smmu)
     }
 }
 

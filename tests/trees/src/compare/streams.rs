@@ -26,9 +26,16 @@ pub(super) fn compare(subject: &mut Subject<'_>) {
     }
     for own in all.chunk_by(|one, next| (one.node.id(), one.property) == (next.node.id(), next.property)) {
         let (node, property) = (own[0].node, own[0].property);
-        let wrong: Vec<_> = own.iter().filter_map(|found| not_described(subject, found)).collect();
+        let wrong = own
+            .iter()
+            .filter_map(|found| Some((not_described(subject, found)?, found.stream)));
+        let wrong: Vec<(String, Option<Stream>)> = wrong.collect();
         if let Some((described, _)) = wrong.first() {
-            let found = list(wrong.iter().map(|(_, found)| found));
+            let streams: Vec<Stream> = wrong.iter().filter_map(|(_, stream)| *stream).collect();
+            let found = match streams.len() == wrong.len() {
+                true => told(&streams),
+                false => "an entry that points at no SMMU".into(),
+            };
             subject.differences.of(node, property, described, found);
         }
     }
@@ -70,6 +77,12 @@ fn is(stream: Stream, described: &Streams) -> bool {
     (stream.id, stream.mask) == (u32::from(described.id), u32::from(described.mask))
 }
 
+/// Streams in words: those of one SMMU together.
+fn told(streams: &[Stream]) -> String {
+    let units = streams.chunk_by(|one, next| one.smmu == next.smmu);
+    list(units.map(|unit| format!("{} (SMMU {:#x})", list(unit), unit[0].smmu)))
+}
+
 fn described_is_found(subject: &mut Subject<'_>, unit: &SmmuUnit, master: &Master, all: &[Found<'_>]) {
     let Some(path) = master.source.node() else { return };
     let Some(top) = subject.node(path) else {
@@ -79,52 +92,62 @@ fn described_is_found(subject: &mut Subject<'_>, unit: &SmmuUnit, master: &Maste
         return;
     };
     let own: Vec<&Found<'_>> = all.iter().filter(|found| is_below(found.node, top)).collect();
-    let at_unit: Vec<Stream> = own.iter().filter_map(|found| found.stream).collect();
-    for described in master.streams {
-        let there = at_unit
+    let is_found = |described: &&Streams| {
+        let mut streams = own.iter().filter_map(|found| found.stream);
+        streams.any(|stream| stream.smmu == base(unit) && is(stream, described))
+    };
+    let missing: Vec<Stream> = master
+        .streams
+        .iter()
+        .filter(|described| !is_found(described))
+        .map(|described| Stream {
+            smmu: base(unit),
+            id: described.id.into(),
+            mask: described.mask.into(),
+        })
+        .collect();
+    if !missing.is_empty() {
+        let property = own.first().map_or("iommus", |found| found.property);
+        let there: Vec<Stream> = own
             .iter()
-            .any(|stream| stream.smmu == base(unit) && is(*stream, described));
-        if !there {
-            let property = own.first().map_or("iommus", |found| found.property);
-            let described = Stream {
-                smmu: base(unit),
-                id: described.id.into(),
-                mask: described.mask.into(),
-            };
-            subject.differences.of(top, property, described, list(&at_unit));
-        }
+            .filter(|found| !is_anothers(subject, unit, found.node, top))
+            .filter_map(|found| found.stream)
+            .collect();
+        subject.differences.of(top, property, told(&missing), told(&there));
     }
 }
 
-/// What is described in place of a stream that is not, and what is found.
-fn not_described(subject: &Subject<'_>, found: &Found<'_>) -> Option<(String, String)> {
+/// Whether a node below `top` is one of another master that is described there.
+fn is_anothers(subject: &Subject<'_>, unit: &SmmuUnit, node: Node<'_>, top: Node<'_>) -> bool {
+    let mut others = unit
+        .masters
+        .iter()
+        .filter_map(|other| subject.node(other.source.node()?));
+    others.any(|other| other.id() != top.id() && is_below(other, top) && is_below(node, other))
+}
+
+/// What is described in place of a stream that is not.
+fn not_described(subject: &Subject<'_>, found: &Found<'_>) -> Option<String> {
     let Found { node, stream, .. } = *found;
-    let Some(stream) = stream else {
-        return Some(("streams of SMMUs".into(), "an entry that points at none".into()));
-    };
     let soc = subject.soc;
-    let Some(unit) = soc.smmus.iter().find(|unit| base(unit) == stream.smmu) else {
-        return Some(("a described SMMU".into(), stream.to_string()));
+    let unit = |stream: Stream| soc.smmus.iter().find(|unit| base(unit) == stream.smmu);
+    let Some((stream, unit)) = stream.and_then(|stream| Some((stream, unit(stream)?))) else {
+        return Some("streams of described SMMUs".into());
     };
     let named = unit.masters.iter().filter(|master| {
         let top = master.source.node().and_then(|path| subject.node(path));
         top.is_some_and(|top| is_below(node, top))
     });
     let named: Vec<&Master> = named.collect();
-    let is_described = !named.is_empty() && is_v3(unit)
-        || named
-            .iter()
-            .flat_map(|master| master.streams)
-            .any(|own| is(stream, own));
-    if !is_described {
+    let mut described = named.iter().flat_map(|master| master.streams);
+    if !(is_v3(unit) && !named.is_empty() || described.any(|own| is(stream, own))) {
         let described = named.iter().flat_map(|master| master.streams);
-        let described = list(described.map(|own| format!("{:#x}/{:#x}", own.id, own.mask)));
-        return Some((described, stream.to_string()));
+        return Some(list(described.map(|own| format!("{:#x}/{:#x}", own.id, own.mask))));
     }
     // What the driver is given must let them past, or the host's device stands still.
     match &unit.kind {
         SmmuUnitKind::V2(instance) if unit.contains() && !instance.streams.iter().any(|own| covers(own, stream)) => {
-            Some(("in the unit's own list".into(), stream.to_string()))
+            Some("in the unit's own list".into())
         }
         _ => None,
     }
