@@ -195,12 +195,36 @@ pub const DEBUG_NODES: &[Kept<'static>] = &[
     Kept::Compatible("arm,coresight-stm"),
     Kept::Compatible("arm,coresight-tmc"),
     Kept::Compatible("arm,coresight-tpiu"),
+    Kept::Compatible("qcom,coresight-tpda"),
+    Kept::Compatible("qcom,coresight-tpdm"),
+    Kept::Compatible("qcom,sa8775p-ctcu"),
 ];
 
 /// Trace and external debug of SDM845, SM8250 and SC7280: from the trace macrocell at 96 MiB to the CPUs' debug registers,
-/// a MiB for each from 112 MiB on (device trees: `etm@7040000` and on; Arm's layout puts debug 192 KiB before).
+/// a MiB for each from 112 MiB on (device trees: `etm@7040000` and on; Arm's layout puts debug 192 KiB before). And the
+/// ports by which software writes into the trace.
 pub const DEBUG: Withheld = Withheld {
     name: "external debug and trace",
-    registers: &[reg(0x0600_0000, 0x0200_0000)],
+    registers: &[reg(0x0600_0000, 0x0200_0000), STIMULUS],
     nodes: DEBUG_NODES,
+};
+
+/// The same of SM8550, SM8650 and X1E80100 (trees of Linux 7.3: from `ctcu@10001000` to `funnel@13810000`). That the
+/// CPUs' debug registers are in there too is unconfirmed.
+pub const DEBUG_V9: Withheld = Withheld {
+    name: "external debug and trace",
+    registers: &[reg(0x1000_0000, 0x0400_0000), STIMULUS],
+    nodes: DEBUG_NODES,
+};
+
+/// The ports of the system trace macrocell.
+const STIMULUS: PhysRange = reg(0x1628_0000, 0x18_0000);
+
+/// The translation buffer units of the application subsystem's MMU-500, behind whose registers theirs are: they can hold
+/// up and redirect what passes (Linux `arm-smmu-qcom-debug.c`). The trees of SC7280 have them (`tbu@151dd000` and on); of
+/// the SoCs whose trees have them not, that they are in the same MiB is unconfirmed.
+pub const TBUS: Withheld = Withheld {
+    name: "translation buffer units",
+    registers: &[reg(0x1510_0000, 0x10_0000)],
+    nodes: &[Kept::Compatible("qcom,sc7280-tbu")],
 };

@@ -7,8 +7,8 @@ use crate::description::{
     Withheld, count_streams, ppi, reg, reserved, spi, streams,
 };
 use crate::family::{
-    DEBUG, EDGE, GICR_STRIDE, HIGH, LOW, apps_smmu, firmware_master, geni_uart, gicv3, gpu_smmu, group, master, qtimer,
-    serial, stream, watchdog, wrapper,
+    DEBUG, EDGE, GICR_STRIDE, HIGH, LOW, TBUS, apps_smmu, firmware_master, geni_uart, gicv3, gpu_smmu, group, master,
+    qtimer, serial, stream, watchdog, wrapper,
 };
 use leasehold_drivers::gpio::tlmm::{Config, Placement, Target};
 use leasehold_drivers::smmu::v2::{Streams, Walks};
@@ -27,7 +27,24 @@ const MASTERS: &[Master] = &[
     master("QUP 1", "/soc@0/geniqup@ac0000", &[stream(0x43)]),
     master("Wi-Fi", "/soc@0/wifi@17a10040", &[group(0x1c00, 1)]),
     firmware_master("Wi-Fi firmware", EL2_TREE, &[group(0x1c02, 1)]),
-    master("PCIe 1", "/soc@0/pcie@1c08000", &[stream(0x1c80), stream(0x1c81)]),
+    // From Linux 7.3 on.
+    master("PCIe 0", "/soc@0/pcie@1c00000", &[stream(0x1c00), stream(0x1c01)]),
+    // From Linux 7.3 on a stream for each function of the switch on the board: 0x1c84 and on.
+    master(
+        "PCIe 1",
+        "/soc@0/pcie@1c08000",
+        &[
+            stream(0x1c80),
+            stream(0x1c81),
+            stream(0x1c84),
+            stream(0x1c85),
+            stream(0x1c86),
+            stream(0x1c87),
+            stream(0x1c88),
+            stream(0x1c89),
+            stream(0x1c90),
+        ],
+    ),
     master("UFS", "/soc@0/ufs@1d84000", &[stream(0x80)]),
     master(
         "crypto BAM",
@@ -50,6 +67,8 @@ const MASTERS: &[Master] = &[
     master("USB 1", "/soc@0/usb@a6f8800/usb@a600000", &[stream(0xe0)]),
     master("Venus", "/soc@0/video-codec@aa00000", &[group(0x2180, 0x20)]),
     firmware_master("Venus firmware", EL2_TREE, &[stream(0x21a2)]),
+    // From Linux 7.3 on.
+    master("camera", "/soc@0/isp@acb3000", &[group(0x800, 0x4e0)]),
     master("display", "/soc@0/display-subsystem@ae00000", &[group(0x900, 0x402)]),
     firmware_master("ADSP firmware", EL2_TREE, &[stream(0x1800)]),
     master(
@@ -150,6 +169,7 @@ const WITHHELD: &[Withheld] = &[
         registers: &[reg(0x08a0_0000, 0x1_0000)],
         nodes: &[Kept::Path("/soc@0/remoteproc@8a00000")],
     },
+    TBUS,
     DEBUG,
     // Debug through the USB port.
     Withheld {
