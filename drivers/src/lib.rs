@@ -8,7 +8,6 @@
 #[cfg(all(feature = "model", not(test)))]
 extern crate std;
 
-pub mod bus;
 mod cpu;
 pub mod geni;
 pub mod gpio;

@@ -7,13 +7,13 @@
 //!
 //! Devices that exist for ACPI or the Secure state only, and have no node in the tree, are left out.
 
+use crate::qualcomm::{Bus, Identity};
 use heapless::Vec;
-use leasehold_drivers::bus::{Bus, Identity};
 use leasehold_drivers::interrupt::Gic;
 use leasehold_drivers::interrupt::gicv2::Gicv2;
 use leasehold_drivers::interrupt::gicv3::{Gicv3, MAX_CPUS};
 use leasehold_drivers::serial::pl011::{Config, Pl011};
-use leasehold_drivers::smmu::v3::{Aborting, Found, MEMORY_BYTES, StaticMemory};
+use leasehold_drivers::smmu::v3::{Aborting, Found, MEMORY_BYTES};
 use leasehold_hal::{ConsoleError, InterruptController, InterruptError, Soc, SocError};
 use leasehold_memory_map::{Address, GicVersion, Kept, MachineTree, PhysAddr, PhysRange};
 
@@ -128,14 +128,10 @@ fn same(found: PhysRange, expected: PhysRange) -> Result<(), SocError> {
     }
 }
 
-/// What the SMMU and its driver share.
-static SMMU_MEMORY: StaticMemory = StaticMemory::new();
-
 /// The machine, or a model of it behind `B`.
 #[derive(Debug)]
 pub struct QemuVirt<B = Identity> {
     bus: B,
-    smmu_memory: PhysRange,
     layout: Layout,
     interrupts_taken: bool,
     iommu_taken: bool,
@@ -160,13 +156,9 @@ impl QemuVirt {
     /// image at its own as Inner Shareable write-back memory, for ever. There is one such value in the program, and
     /// nothing else in it drives the interrupt controller or the SMMU.
     pub unsafe fn new(config: QemuVirtConfig) -> Result<Self, SocError> {
-        let start = PhysAddr::checked(SMMU_MEMORY.as_ptr().expose_provenance() as u64);
-        let memory = start.and_then(|start| PhysRange::new(start, MEMORY_BYTES as u64).ok());
-        let memory = memory.ok_or(SocError::IommuMemory(MEMORY_BYTES))?;
-        // SAFETY: as the caller vouches for the registers, for the image (where `SMMU_MEMORY` is), and that there is one
-        // value of this type, which asks for each part once.
+        // SAFETY: as the caller vouches.
         let bus = unsafe { Identity::new() };
-        Self::over(config, bus, memory)
+        Self::over(config, bus)
     }
 
     /// EL2's log channel: the second UART, which is there where QEMU is given two `-serial`.
@@ -184,14 +176,13 @@ impl QemuVirt {
 }
 
 impl<B: Bus> QemuVirt<B> {
-    /// The machine behind `bus`, as configured, whose SMMU has [`MEMORY_BYTES`] at `smmu_memory`. Touches no device.
+    /// The machine behind `bus`, as configured. Touches no device.
     ///
     /// # Errors
     /// [`SocError::Interrupts`] where there are more CPUs than there is room for.
-    pub fn over(config: QemuVirtConfig, bus: B, smmu_memory: PhysRange) -> Result<Self, SocError> {
+    pub fn over(config: QemuVirtConfig, bus: B) -> Result<Self, SocError> {
         Ok(Self {
             bus,
-            smmu_memory,
             layout: Layout::of(config)?,
             interrupts_taken: false,
             iommu_taken: false,
@@ -203,7 +194,7 @@ impl<B: Bus> QemuVirt<B> {
     /// # Errors
     /// [`ConsoleError::TimedOut`] when it is not there, or stuck.
     pub fn console_on(bus: &B) -> Result<Pl011<B::Io>, ConsoleError> {
-        let mut port = Pl011::over(bus.io(UART1));
+        let mut port = Pl011::over(bus.registers(UART1));
         port.init(UART)?;
         Ok(port)
     }
@@ -277,10 +268,14 @@ impl<B: Bus> Soc for QemuVirt<B> {
         take(&mut self.interrupts_taken)?;
         let bus = &self.bus;
         let gic = match self.layout.config.gic {
-            GicVersion::V2 => Gic::V2(Gicv2::over(bus.io(GIC_DIST), bus.io(GIC_CPU), [GIC_HYP, GIC_VCPU])?),
+            GicVersion::V2 => Gic::V2(Gicv2::over(
+                bus.registers(GIC_DIST),
+                bus.registers(GIC_CPU),
+                [GIC_HYP, GIC_VCPU],
+            )?),
             GicVersion::V3 => Gic::V3(Gicv3::over(
-                bus.io(GIC_DIST),
-                [(bus.io(GIC_REDIST), GIC_REDIST)],
+                bus.registers(GIC_DIST),
+                [(bus.registers(GIC_REDIST), GIC_REDIST)],
                 &[GIC_ITS],
             )?),
         };
@@ -297,8 +292,8 @@ impl<B: Bus> Soc for QemuVirt<B> {
         if !self.layout.config.smmu {
             return Ok(None);
         }
-        let memory = self.smmu_memory;
-        let found = Found::over(self.bus.io(SMMU), SMMU, self.bus.io(memory), memory)?;
+        let (shared, memory) = self.bus.smmu_memory().ok_or(SocError::IommuMemory(MEMORY_BYTES))?;
+        let found = Found::over(self.bus.registers(SMMU), SMMU, shared, memory)?;
         Ok(Some(found.reset()?))
     }
 }

@@ -19,13 +19,17 @@ struct Nowhere;
 impl Bus for Nowhere {
     type Io = Mmio;
 
-    fn io(&self, range: PhysRange) -> Mmio {
+    fn registers(&self, range: PhysRange) -> Mmio {
         panic!("touches {range:?}")
+    }
+
+    fn smmu_memory(&self) -> Option<(Mmio, PhysRange)> {
+        None
     }
 }
 
 fn describe(config: QemuVirtConfig) -> Result<QemuVirt<Nowhere>, SocError> {
-    QemuVirt::over(config, Nowhere, range(1 << 30, MEMORY_BYTES as u64))
+    QemuVirt::over(config, Nowhere)
 }
 
 fn machine(blob: &'static Aligned<[u8]>) -> QemuVirt<Nowhere> {
