@@ -69,7 +69,9 @@ pub const fn kept(board: &Description) -> List<Kept<'static>, MAX_KEPT> {
     }
     let mut n = 0;
     while n < soc.smmus.len() {
-        if let Some(node) = soc.smmus[n].block.source.node() {
+        if soc.smmus[n].is_kept()
+            && let Some(node) = soc.smmus[n].block.source.node()
+        {
             kept = kept.with(Kept::Path(node));
         }
         n += 1;

@@ -9,6 +9,8 @@
 
 mod bus;
 mod port;
+#[cfg(test)]
+mod tests;
 
 mod units;
 mod windows;
@@ -158,7 +160,7 @@ pub const fn registers(soc: &SocDescription, log: Option<&Uart>) -> crate::list:
     let mut n = 0;
     while n < soc.smmus.len() {
         if soc.smmus[n].contains() {
-            all = all.with(soc.smmus[n].block.first());
+            all = all.with(soc.smmus[n].registers());
         }
         n += 1;
     }
