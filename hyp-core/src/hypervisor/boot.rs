@@ -41,6 +41,11 @@ impl<B: Board> Hypervisor<B> {
         arch::make_tables(device_tree, B::CONFIG.registers);
     }
 
+    /// With the MMU off, at any exception level, at any address: says why the image cannot run.
+    pub fn refuse_entry(reason: u64, detail: u64) -> ! {
+        arch::refuse(reason, detail, B::CONFIG.load_address, B::console().ok().as_mut())
+    }
+
     /// With the MMU on: everything up to the host.
     pub fn boot_main(&self, device_tree: u64) -> ! {
         self.channel.lock().console = B::console().ok();
@@ -83,6 +88,11 @@ impl<B: Board> Hypervisor<B> {
             B::CONFIG.name
         );
         crate::log::debug!("{}", features);
+        let hand_over = arch::hand_over();
+        crate::log::debug!("{}", hand_over);
+        if arch::vhe_only() {
+            return Err(BootError::VheOnly);
+        }
         // `arch` checks what it can of the header; what follows checks the rest.
         let blob = arch::device_tree(device_tree).ok_or(BootError::NoTree(device_tree))?;
         let tree = MachineTree::parse(blob)?;
@@ -300,6 +310,11 @@ impl<B: Board> Hypervisor<B> {
         };
         let len = host.write(tree, out)?;
         arch::clean(place);
+        if arch::hand_over().caches {
+            // The host starts with its caches off.
+            arch::clean(kernel.range);
+            ramdisk.into_iter().for_each(arch::clean);
+        }
         crate::log::debug!("host's tree: {=usize} bytes at {}", len, place.start());
         Ok(HostEntry {
             entry: entry.as_host_ipa(),

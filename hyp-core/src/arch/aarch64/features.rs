@@ -65,8 +65,12 @@ pub struct Features {
     pub ls64: bool,
     /// Memory partitioning and monitoring.
     pub mpam: bool,
-    /// No EL1 fields in CPTR_EL2 and CNTHCTL_EL2 but VHE's (FEAT_E2H0 is absent).
-    pub e2h_only: bool,
+    /// Virtualization host extensions.
+    pub vhe: bool,
+    /// Branch records.
+    pub brbe: bool,
+    /// Filters of a trace unit: TRFCR_EL2.
+    pub trf: bool,
 }
 
 impl Features {
@@ -82,9 +86,8 @@ impl Features {
         let mmfr2 = read!("id_aa64mmfr2_el1");
         let mmfr3 = read!("s3_0_c0_c7_3");
         let dfr0 = read!("id_aa64dfr0_el1");
-        // ID_AA64PFR2_EL1, ID_AA64MMFR4_EL1.
+        // ID_AA64PFR2_EL1.
         let pfr2 = read!("s3_0_c0_c4_2");
-        let mmfr4 = read!("s3_0_c0_c7_4");
         let range = field(mmfr0, 0, 4).min(0b101);
         Self {
             physical_bits: match range {
@@ -125,8 +128,9 @@ impl Features {
             fpmr: field(pfr2, 32, 4) != 0,
             ls64: field(isar1, 60, 4) != 0,
             mpam: field(pfr0, 40, 4) != 0 || field(pfr1, 16, 4) != 0,
-            // ID_AA64MMFR4_EL1.E2H0: negative when HCR_EL2.E2H cannot be 0.
-            e2h_only: field(mmfr4, 24, 4) >= 8,
+            vhe: field(mmfr1, 8, 4) != 0,
+            brbe: field(dfr0, 52, 4) != 0,
+            trf: field(dfr0, 40, 4) != 0,
         }
     }
 }

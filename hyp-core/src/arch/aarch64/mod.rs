@@ -4,6 +4,7 @@ pub mod barrier;
 mod boot;
 mod calls;
 mod crash;
+mod entry;
 mod features;
 mod fp;
 mod guest;
@@ -18,8 +19,9 @@ mod sysreg;
 mod timer;
 mod vectors;
 
-pub(crate) use boot::{device_tree, make_tables, secondary_entry};
+pub(crate) use boot::{device_tree, make_tables};
 pub use calls::{firmware, park};
+pub(crate) use entry::{hand_over, refuse, secondary_entry, vhe_only};
 pub use crash::{CrashState, capture, frame_pointer};
 pub use features::Features;
 pub use guest::{Exit, GuestContext, Run};
