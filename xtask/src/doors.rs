@@ -30,6 +30,7 @@ const fn room(name: &'static str, target: Target, doors: &'static [&'static str]
 }
 
 const ABI: &str = "leasehold-abi";
+const BOARDS: &str = "leasehold-boards";
 const DRIVERS: &str = "leasehold-drivers";
 const FDT: &str = "leasehold-fdt";
 const FLASH: &str = "leasehold-flash";
@@ -38,6 +39,7 @@ const HYP_CORE: &str = "leasehold-hyp-core";
 const MEMORY_MAP: &str = "leasehold-memory-map";
 const SOC: &str = "leasehold-soc";
 const TESTS: &str = "leasehold-tests";
+const TREES: &str = "leasehold-trees";
 
 const ROOMS: &[Room] = &[
     room(ABI, Target::Anywhere, &[]),
@@ -54,8 +56,14 @@ const ROOMS: &[Room] = &[
     room("leasectl", Target::Linux, &[ABI]),
     room(FLASH, Target::Machine, &[MEMORY_MAP, ABI]),
     room(TESTS, Target::Machine, &[FLASH, MEMORY_MAP, ABI]),
+    // It holds descriptions against device trees.
+    room(TREES, Target::Machine, &[BOARDS, SOC, DRIVERS, HAL, MEMORY_MAP, FDT]),
     // It reads a fault policy as EL2 does, so that a wrong one is told before anything is built.
-    room("xtask", Target::Machine, &[TESTS, FLASH, HYP_CORE, MEMORY_MAP, ABI]),
+    room(
+        "xtask",
+        Target::Machine,
+        &[TREES, TESTS, FLASH, HYP_CORE, MEMORY_MAP, ABI],
+    ),
 ];
 
 /// Every folder of `boards/`.

@@ -20,7 +20,11 @@ impl Board for QemuVirt {
         name: "qemu-virt",
         load_address: PhysAddr::new(layout::LOAD_ADDRESS),
         // As QEMU does. For tests, as XBL does on boards with Gunyah.
-        entry: if cfg!(feature = "gunyah-exit") { El2Entry::GunyahExit } else { El2Entry::Loader },
+        entry: if cfg!(feature = "gunyah-exit") {
+            El2Entry::GunyahExit
+        } else {
+            El2Entry::Loader
+        },
         registers: qemu_virt::REGISTERS,
         // From 1 GiB on, 255 GiB at most (`hw/arm/virt.c`, VIRT_MEM).
         ram: &[PhysRange::constant(PhysAddr::new(1 << 30), 255 << 30)],

@@ -46,10 +46,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         Scenario::new("entry/dma-smmu-live", Needs::Board, |context| display(context, "smmu")),
         Scenario::new("entry/dma-at-leasehold", Needs::Board, dma_at_leasehold),
         Scenario::new("entry/gunyah-leaves", Needs::Board, |context| {
-            let outcome = lives(
-                &host(context, "gunyah-exit", "state=gunyah again=3", LINKED)?,
-                &[],
-            )?;
+            let outcome = lives(&host(context, "gunyah-exit", "state=gunyah again=3", LINKED)?, &[])?;
             said(&outcome, "Gunyah was asked, and answers 0x0 after 3 times")
         }),
         gunyah(
@@ -106,7 +103,12 @@ fn file(context: &Context<'_>, end: &str) -> Result<PathBuf, Failure> {
 
 /// Leasehold copes: its host does what it always does.
 fn lives(machine: &Machine, expected: &[&str]) -> Result<Outcome, Failure> {
-    let always = ["leasehold is there", "virtual and physical time agree", "cpus up", "destroy, reclaim"];
+    let always = [
+        "leasehold is there",
+        "virtual and physical time agree",
+        "cpus up",
+        "destroy, reclaim",
+    ];
     let outcome = steps(machine, &[&always, expected].concat())?;
     said(&outcome, "LH-STUB state=")?;
     Ok(outcome)
@@ -135,7 +137,11 @@ fn display(context: &Context<'_>, smmu: &str) -> Verdict {
     let machine = host(context, "release", &state, LINKED)?
         .bootargs(format!("scenario=entered to={FRAME:#x}"))
         .args(COUNTED);
-    lives(&machine, &["the device is through", "what the device wrote has arrived"]).map(drop)
+    lives(
+        &machine,
+        &["the device is through", "what the device wrote has arrived"],
+    )
+    .map(drop)
 }
 
 /// A device that was told to write over Leasehold is kept from it: over its vectors, which it does not live without.

@@ -39,7 +39,10 @@ extern "C" fn lh_gunyah_trap(x: &mut [u64; 31]) -> bool {
     const SMC: u64 = 0x17;
     let esr = read_register!("esr_el2");
     if esr >> 26 != SMC {
-        stop(format_args!("Gunyah: ESR_EL2 {esr:#x} at {:#x}", read_register!("elr_el2")));
+        stop(format_args!(
+            "Gunyah: ESR_EL2 {esr:#x} at {:#x}",
+            read_register!("elr_el2")
+        ));
     }
     write_register!("elr_el2", read_register!("elr_el2") + 4);
     let (before, again) = (CALLS.fetch_add(1, Ordering::Relaxed), AGAIN.load(Ordering::Relaxed));
@@ -48,7 +51,10 @@ extern "C" fn lh_gunyah_trap(x: &mut [u64; 31]) -> bool {
         _ => [PREEMPTED, 0x23, 0, 0, 1, 0, TOKEN + before],
     };
     if x[..7] != wanted || before > again {
-        stop(format_args!("Gunyah: call {before}: {:x?}, wanted {wanted:x?}", &x[..7]));
+        stop(format_args!(
+            "Gunyah: call {before}: {:x?}, wanted {wanted:x?}",
+            &x[..7]
+        ));
     }
     if before < again {
         (x[0], x[6]) = (PREEMPTED, TOKEN + before + 1);

@@ -112,5 +112,9 @@ extern "C" fn lh_stub_taken() -> ! {
     // SAFETY: what comes now is the end.
     unsafe { asm!("msr daifset, #0xf", options(nostack)) };
     line!("LH-STUB EL2 took an exception");
-    stop(format_args!("ESR_EL2 {:#x}, ELR_EL2 {:#x}", read_register!("esr_el2"), read_register!("elr_el2")))
+    stop(format_args!(
+        "ESR_EL2 {:#x}, ELR_EL2 {:#x}",
+        read_register!("esr_el2"),
+        read_register!("elr_el2")
+    ))
 }

@@ -51,7 +51,10 @@ pub fn on(entry: u64, bytes: u64, vhe: bool) {
     if vhe {
         write_register!("hcr_el2", HCR_VHE);
         // The upper half is on too (T1SZ 25, TG1 4 KiB), with tables that are none: TTBR1_EL2.
-        write_register!("tcr_el2", range << 32 | 0b10 << 30 | (WALKS & !0x3f | 25) << 16 & !(0b11 << 30) | WALKS);
+        write_register!(
+            "tcr_el2",
+            range << 32 | 0b10 << 30 | (WALKS & !0x3f | 25) << 16 & !(0b11 << 30) | WALKS
+        );
         write_register!("S3_4_C2_C0_1", 0xdead_0000);
     } else {
         write_register!("tcr_el2", 1 << 31 | 1 << 23 | range << 16 | WALKS);

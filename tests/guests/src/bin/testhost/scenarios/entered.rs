@@ -30,7 +30,8 @@ fn registers(host: &mut Host) {
     );
     let (midr, mpidr) = (read_register!("midr_el1"), read_register!("mpidr_el1"));
     let affinity = mpidr & 0xff_00ff_ffff;
-    host.report.step("MIDR_EL1", midr != 0xdead_beef, format_args!("{midr:#x}"));
+    host.report
+        .step("MIDR_EL1", midr != 0xdead_beef, format_args!("{midr:#x}"));
     host.report.same("MPIDR_EL1", affinity, host.machine.cpus[0]);
     let dfr0 = read_register!("id_aa64dfr0_el1");
     if dfr0 >> 8 & 0xf != 0 {

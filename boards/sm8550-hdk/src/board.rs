@@ -1,0 +1,29 @@
+//! SM8550 HDK (SM8550).
+
+use leasehold_boards::{Description, El2Entry, Firmware, Machine, Tier, Tree, qualcomm};
+use leasehold_hyp_core::fault::Policy;
+use leasehold_memory_map::PhysAddr;
+use leasehold_soc::sm8550::{self, SM8550};
+
+/// The board.
+pub const BOARD: Description = Description {
+    name: "sm8550-hdk",
+    title: "Qualcomm SM8550 HDK",
+    tier: Tier::TreeOnly,
+    machine: Machine::Qualcomm { soc: &SM8550, log: 0 },
+    // Free in the tree. Where this board's loader would put it is unconfirmed.
+    load_address: PhysAddr::new(0xa800_0000),
+    tree: Some(Tree {
+        file: "qcom/sm8550-hdk.dtb",
+        compatible: "qcom,sm8550-hdk",
+    }),
+    reserved: sm8550::RESERVED,
+    reserved_pins: &[32..40],
+    entry: El2Entry::Unknown("none known"),
+    firmware: Firmware::Qualcomm,
+    policy: Policy::DEFAULT,
+    policy_reason: qualcomm::STOCK_LINUX,
+    overrides: false,
+    accept_uncontained: false,
+    verified: qualcomm::TREE_AND_MODELS,
+};
