@@ -2,7 +2,7 @@
 //!
 //! The same code runs on the board and, with models for registers, on the build machine: see [`Bus`].
 //!
-//! ```ignore
+//! ```text
 //! let soc = Qualcomm::over(bus, &qcs6490::QCS6490, Some(&qcs6490::QCS6490.uarts[0]))?;
 //! soc.matches(&tree)?;
 //! ```
