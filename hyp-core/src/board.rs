@@ -1,7 +1,7 @@
 //! A board, as the core takes it.
 
 use crate::fault::Policy;
-use leasehold_hal::{Soc, SocError};
+use leasehold_hal::{Iommu, Soc, SocError};
 use leasehold_memory_map::{Kept, MachineTree, PhysAddr, PhysRange};
 
 /// What the author of a board decides.
@@ -54,3 +54,10 @@ pub trait Board: Sync + Sized + 'static {
     /// Why this is not the machine that the board is for: the boot stops.
     fn soc(tree: &MachineTree) -> Result<Self::Soc, SocError>;
 }
+
+/// A board's log channel.
+pub type ConsoleOf<B> = <<B as Board>::Soc as Soc>::Console;
+/// A board's interrupt controller.
+pub type InterruptsOf<B> = <<B as Board>::Soc as Soc>::InterruptController;
+/// A board's IOMMU, on the host's tables.
+pub type AttachedOf<B> = <<<B as Board>::Soc as Soc>::Iommu as Iommu>::Attached;

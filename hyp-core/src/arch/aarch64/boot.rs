@@ -4,7 +4,8 @@
 //! guard pages and secondaries come up for the host, so the entry is our own.
 
 use super::percpu;
-use super::{features::Features, stage1};
+use super::stage1;
+use crate::features::Features;
 use crate::layout::STACK_PITCH;
 use core::arch::global_asm;
 use leasehold_memory_map::PhysRange;
@@ -171,7 +172,7 @@ pub fn make_tables(device_tree: u64, devices: &[PhysRange]) {
 /// tree.
 ///
 /// For boot, which calls it once, with what the loader left in x0 and `make_tables` was given.
-pub(crate) fn device_tree(address: u64) -> Option<&'static [u8]> {
+pub(super) fn device_tree(address: u64) -> Option<&'static [u8]> {
     /// The header's magic (Devicetree specification 0.4, 5.2).
     const MAGIC: u32 = 0xd00d_feed;
     let start = address as usize;

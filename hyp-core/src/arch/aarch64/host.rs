@@ -4,12 +4,12 @@
 //! stage-2 faults and, where memory has tags, the ID registers that would tell of them.
 
 use super::boot::enter_host;
-use super::features::Features;
 use super::percpu::PerCpu;
 use super::sysreg::{field, read, write};
 use super::vectors::Return;
 use super::{barrier, timer};
 use crate::fault::{Exception, Extras, OriginState, Task, Trace};
+use crate::features::Features;
 use crate::trap::Esr;
 use core::sync::atomic::{AtomicU64, Ordering};
 use leasehold_hal::{Stage2Geometry, Vmid};

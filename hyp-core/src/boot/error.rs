@@ -1,13 +1,14 @@
 //! Why a machine does not start, as a person reads it.
 
 use crate::OwnershipError;
+#[cfg(feature = "defmt")]
 use crate::layout::MAX_CPUS;
 use leasehold_hal::{GeometryError, InterruptError, IommuError, SocError};
 use leasehold_memory_map::{MapError, PhysAddr, RangeError, TreeError, WriteError};
 
 /// Why the machine does not start.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum BootError {
+pub enum BootError {
     /// There is no device tree at the address in x0.
     NoTree(u64),
     /// The device tree is none that can be read.
@@ -51,6 +52,7 @@ pub(super) enum BootError {
     Policy,
 }
 
+#[cfg(feature = "defmt")]
 impl defmt::Format for BootError {
     fn format(&self, f: defmt::Formatter<'_>) {
         use defmt::write;

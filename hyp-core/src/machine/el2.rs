@@ -1,29 +1,24 @@
-//! CPUs and the IOMMU together, as the core's logic takes them.
+//! CPUs and the IOMMU together, as EL2 has them.
 
-use crate::arch::aarch64::{self as arch, Cpu};
-use crate::machine::{Machine, SyncError};
+use super::{Machine, SyncError};
 use core::sync::atomic::{AtomicBool, Ordering};
 use leasehold_hal::{AttachedIommu, Vmid};
 use leasehold_memory_map::{Ipa, PageRange, PhysAddr};
 use spin::mutex::SpinMutex;
 
-/// The machine from the calling CPU.
-pub struct El2<'a, I> {
+/// The machine from the calling CPU: `C` is what it does by itself, and never fails to confirm.
+pub struct El2<'a, C, I> {
     /// This CPU's hands.
-    pub cpu: Cpu,
+    pub cpu: C,
     iommu: &'a SpinMutex<Option<I>>,
     /// The IOMMU has not confirmed something: all it knows is to be forgotten before its next word counts.
     stale: &'a AtomicBool,
 }
 
-impl<'a, I: AttachedIommu> El2<'a, I> {
-    /// With this IOMMU, if there is one.
-    pub(super) fn new(iommu: &'a SpinMutex<Option<I>>, stale: &'a AtomicBool) -> Self {
-        Self {
-            cpu: Cpu::this(),
-            iommu,
-            stale,
-        }
+impl<'a, C, I: AttachedIommu> El2<'a, C, I> {
+    /// This CPU's hands with this IOMMU, if there is one; `stale` is kept with it.
+    pub const fn new(cpu: C, iommu: &'a SpinMutex<Option<I>>, stale: &'a AtomicBool) -> Self {
+        Self { cpu, iommu, stale }
     }
 
     fn with_iommu(&self, vmid: Vmid, ask: impl FnOnce(&mut I) -> bool) {
@@ -38,7 +33,7 @@ impl<'a, I: AttachedIommu> El2<'a, I> {
     }
 }
 
-impl<I: AttachedIommu> Machine for El2<'_, I> {
+impl<C: Machine, I: AttachedIommu> Machine for El2<'_, C, I> {
     #[inline(always)]
     fn read_entry(&self, table: PhysAddr, index: usize) -> u64 {
         self.cpu.read_entry(table, index)
@@ -62,23 +57,17 @@ impl<I: AttachedIommu> Machine for El2<'_, I> {
     }
 
     fn invalidate(&self, vmid: Vmid, range: PageRange<Ipa>) {
-        if vmid == Vmid::HOST {
-            arch::revoke_overlays();
-        }
         self.cpu.invalidate(vmid, range);
         self.with_iommu(vmid, |iommu| iommu.invalidate(vmid, range).is_ok());
     }
 
     fn invalidate_all(&self, vmid: Vmid) {
-        if vmid == Vmid::HOST {
-            arch::revoke_overlays();
-        }
         self.cpu.invalidate_all(vmid);
         self.with_iommu(vmid, |iommu| iommu.invalidate_all(vmid).is_ok());
     }
 
     fn sync(&self, vmid: Vmid) -> Result<(), SyncError> {
-        self.cpu.sync(vmid);
+        self.cpu.sync(vmid)?;
         self.with_iommu(vmid, |iommu| {
             if self.stale.load(Ordering::Relaxed) && iommu.invalidate_all(vmid).is_err() {
                 return false;
