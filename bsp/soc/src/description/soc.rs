@@ -144,6 +144,12 @@ impl SmmuUnit {
         }
     }
 
+    /// Whether the host has it: its node, and the registers that Secure code has left to it.
+    #[must_use]
+    pub const fn is_hosts(&self) -> bool {
+        matches!(self.access(), Access::SecureGlobal)
+    }
+
     /// What EL2 may do with it.
     #[must_use]
     pub const fn access(&self) -> Access {

@@ -2,7 +2,8 @@
 
 use crate::{Outcome, own_files, read};
 use leasehold_boards::Description;
-use leasehold_soc::description::Block;
+use leasehold_memory_map::Address;
+use leasehold_soc::description::SocDescription;
 use leasehold_trees::values::{interrupts, is_gic, registers, stream_runs, streams};
 use leasehold_trees::{Node, NodeId, Tree, compare};
 use std::path::Path;
@@ -21,29 +22,49 @@ struct Change {
 /// Makes every change, one at a time, of every tree of the board's in the folder.
 pub fn all(board: &'static Description, folder: &Path) -> Outcome {
     let soc = board.soc().ok_or("a board without a description of its SoC")?;
-    let blocks: Vec<&Block> = soc.blocks().collect();
     for file in own_files(board, folder) {
         let tree = Tree::read(&read(&file)?).map_err(|error| format!("{error:?}"))?;
-        let mut changes = Vec::new();
+        let mut changes = of_blocks(soc, &tree);
         for node in tree.nodes() {
-            let is_block = is_described(board, &blocks, node);
-            let is_reserved = node.parent().is_some_and(|parent| parent.path() == "/reserved-memory");
-            if is_block && node.is_enabled() || is_reserved && !registers(node).is_empty() {
-                changes.extend(moved(node));
-            }
-            if is_reserved && !registers(node).is_empty() {
-                changes.extend(grown(node));
-            }
-            if is_block && !node.has("interrupts-extended") {
-                changes.extend(rewired(node));
-            }
             changes.extend(restreamed(node));
         }
-        changes.extend(switched_off(board, &tree));
+        changes.extend(of_reserved(&tree));
+        changes.extend(switched_off(board, soc, &tree));
         changes.extend(named_otherwise(&tree));
         told(board, tree, &changes)?;
     }
     Ok(())
+}
+
+/// Registers and interrupts of what is described, where this tree has it at the place of the description.
+fn of_blocks(soc: &SocDescription, tree: &Tree) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for block in soc.blocks() {
+        let Some(node) = block.source.node().and_then(|path| tree.at(path)) else {
+            continue;
+        };
+        // A tree that is known to say something else here is not compared further.
+        let as_described = registers(node).iter().zip(block.reg).all(|(found, described)| {
+            let (start, len) = (described.start().get(), described.len());
+            (found.start, found.len) == (start, len)
+        });
+        if !block.reg.is_empty() && as_described {
+            changes.extend(moved(node));
+        }
+        if !block.interrupts.is_empty() && !node.has("interrupts-extended") {
+            changes.extend(rewired(node));
+        }
+    }
+    changes
+}
+
+/// Ranges of memory, moved and grown.
+fn of_reserved(tree: &Tree) -> Vec<Change> {
+    let nodes = tree.at("/reserved-memory").into_iter().flat_map(Node::children);
+    let nodes = nodes.filter(|node| node.is_enabled() && !registers(*node).is_empty());
+    nodes
+        .flat_map(|node| moved(node).into_iter().chain(grown(node)))
+        .collect()
 }
 
 /// Makes each change, looks for it, and undoes it.
@@ -51,7 +72,7 @@ fn told(board: &Description, mut tree: Tree, changes: &[Change]) -> Outcome {
     let mut kinds: Vec<&str> = changes.iter().map(|change| change.what).collect();
     kinds.sort_unstable();
     kinds.dedup();
-    if kinds.len() < 7 || changes.len() < 50 {
+    if kinds.len() < 8 || changes.len() < 50 {
         return Err(format!("only {} changes, of the kinds {kinds:?}", changes.len()).into());
     }
     let mut silent = Vec::new();
@@ -80,16 +101,6 @@ fn put(tree: &mut Tree, node: NodeId, property: &str, value: Option<&[u8]>) {
         Some(value) => tree.set(node, property, value),
         None => tree.remove(node, property),
     }
-}
-
-/// Whether the description compares registers and interrupts of this node where the description has it.
-fn is_described(board: &Description, blocks: &[&Block], node: Node<'_>) -> bool {
-    let path = node.path();
-    let described = blocks
-        .iter()
-        .any(|block| block.source.node() == Some(path.as_str()) && !block.reg.is_empty());
-    // Where it is known to differ, another value is described.
-    described && compare(board, node.tree()).is_some_and(|all| all.is_empty())
 }
 
 fn bytes(words: &[u32]) -> Vec<u8> {
@@ -163,15 +174,11 @@ fn restreamed(node: Node<'_>) -> Vec<Change> {
 }
 
 /// What the description needs, switched off.
-fn switched_off(board: &Description, tree: &Tree) -> Vec<Change> {
-    let soc = board.soc().into_iter();
-    let needed = soc.flat_map(|soc| {
-        [&soc.tlmm.block, soc.gic.block()]
-            .into_iter()
-            .chain(soc.uarts.iter().map(|uart| &uart.block))
-    });
+fn switched_off(board: &Description, soc: &SocDescription, tree: &Tree) -> Vec<Change> {
+    let needed = [&soc.tlmm.block, soc.gic.block()];
+    let needed = needed.into_iter().chain(soc.uarts.iter().map(|uart| &uart.block));
     let reserved = tree.at("/reserved-memory").into_iter().flat_map(Node::children);
-    let reserved = reserved.filter(|node| !registers(*node).is_empty());
+    let reserved = reserved.filter(|node| board.reserved.iter().any(|described| described.node == node.name()));
     let nodes = needed.filter_map(|block| tree.at(block.source.node()?)).chain(reserved);
     nodes
         .filter(|node| node.is_enabled())
@@ -190,14 +197,8 @@ fn named_otherwise(tree: &Tree) -> Vec<Change> {
     let gic = tree
         .nodes()
         .find(|node| is_gic(*node) && node.is_compatible("arm,gic-v3"));
-    let stride = gic.map(|gic| {
-        change(
-            gic,
-            "redistributor-stride",
-            bytes(&[0, 0x8_0000]),
-            "redistributors further apart",
-        )
-    });
+    let what = "redistributors further apart";
+    let stride = gic.map(|gic| change(gic, "redistributor-stride", bytes(&[0, 0x8_0000]), what));
     std::iter::once(root).chain(stride).collect()
 }
 
