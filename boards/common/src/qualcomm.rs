@@ -59,7 +59,7 @@ pub const fn registers(board: &Description) -> List<PhysRange, 16> {
 /// The most nodes that a board keeps from the host.
 pub const MAX_KEPT: usize = 40;
 
-/// The nodes that the host does not get: EL2's log channel, SMMUs, ITSs, and what is withheld.
+/// The nodes that the host does not get: EL2's log channel, SMMUs but those that are the host's, ITSs, and what is withheld.
 #[must_use]
 pub const fn kept(board: &Description) -> List<Kept<'static>, MAX_KEPT> {
     let (soc, uart) = parts(board);
@@ -69,9 +69,7 @@ pub const fn kept(board: &Description) -> List<Kept<'static>, MAX_KEPT> {
     }
     let mut n = 0;
     while n < soc.smmus.len() {
-        if soc.smmus[n].is_kept()
-            && let Some(node) = soc.smmus[n].block.source.node()
-        {
+        if let (Some(node), false) = (soc.smmus[n].block.source.node(), soc.smmus[n].is_hosts()) {
             kept = kept.with(Kept::Path(node));
         }
         n += 1;

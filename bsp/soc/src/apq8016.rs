@@ -160,7 +160,7 @@ pub const APQ8016: SocDescription = SocDescription {
     // Trace, which may write to memory, and the CPUs' debug registers.
     withheld: &[Withheld {
         name: "external debug and trace",
-        registers: &[reg(0x0080_0000, 0x6_0000)],
+        registers: &[reg(0x0080_0000, 0x6_0000), reg(0x0928_0000, 0x18_0000)],
         nodes: DEBUG_NODES,
     }],
     uncontained: UNCONTAINED,

@@ -153,10 +153,10 @@ impl SmmuUnit {
         }
     }
 
-    /// Whether it is kept from the host: unless the host's own driver has a use for the part that Secure code leaves it.
+    /// Whether the host has it: its node, and the registers that Secure code has left to it.
     #[must_use]
-    pub const fn is_kept(&self) -> bool {
-        !matches!(self.access(), Access::SecureGlobal)
+    pub const fn is_hosts(&self) -> bool {
+        matches!(self.access(), Access::SecureGlobal)
     }
 
     /// What EL2 may do with it.

@@ -18,6 +18,7 @@ mod windows;
 pub use bus::{Bus, Identity};
 pub use port::Port;
 pub use units::{AttachedUnits, MAX_UNITS, Units};
+pub use windows::{MAX_HIDDEN, MAX_WINDOWS, Windows};
 
 use crate::description::{Gic as GicDescription, SocDescription, Uart};
 use leasehold_drivers::interrupt::Gic;
@@ -25,7 +26,6 @@ use leasehold_drivers::interrupt::gicv2::Gicv2;
 use leasehold_drivers::interrupt::gicv3::Gicv3;
 use leasehold_hal::{InterruptController, InterruptError, Soc, SocError};
 use leasehold_memory_map::{Address, GicVersion, MachineTree, PhysRange};
-use windows::Windows;
 
 /// A SoC.
 #[derive(Debug)]
