@@ -1,6 +1,7 @@
 //! `cargo xtask test`: the build machine's tests, then the whole system under QEMU.
 
 mod count;
+mod images;
 
 use crate::build::{self, Profile};
 use crate::run::hosts;
@@ -42,6 +43,10 @@ pub fn run(args: Args) -> Result<()> {
     // The scenarios come later, when what they run is built.
     tests.arg("--no-fail-fast").env(VARIABLE, "none");
     run_tests(tests, &args, &mut counter)?;
+    match toolchain::get() {
+        Ok(toolchain) => images::test(&toolchain, args.filter.as_deref(), &mut counter),
+        Err(error) => counter.judge("boards", Err(error)),
+    }
     let built = artifacts(args.quick);
     let scenarios = built.and_then(|artifacts| {
         let path = workspace::target("run").join("artifacts.json");
