@@ -3,6 +3,7 @@
 pub mod abi;
 pub mod bench;
 pub mod build;
+pub mod check_tree;
 mod doors;
 pub mod elf;
 mod initramfs;

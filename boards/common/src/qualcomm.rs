@@ -3,7 +3,7 @@
 use crate::Description;
 use core::marker::PhantomData;
 use leasehold_hal::{Soc, SocError};
-use leasehold_hyp_core::board::{Board, BoardConfig};
+use leasehold_hyp_core::board::{Board, BoardConfig, El2Entry};
 use leasehold_memory_map::{Kept, MachineTree, PhysRange};
 use leasehold_soc::description::{Gic, SocDescription, Uart};
 use leasehold_soc::list::List;
@@ -59,7 +59,7 @@ pub const fn registers(board: &Description) -> List<PhysRange, 16> {
 /// The most nodes that a board keeps from the host.
 pub const MAX_KEPT: usize = 40;
 
-/// The nodes that the host does not get: EL2's log channel, SMMUs, ITSs, and what is withheld.
+/// The nodes that the host does not get: EL2's log channel, SMMUs but those that are the host's, ITSs, and what is withheld.
 #[must_use]
 pub const fn kept(board: &Description) -> List<Kept<'static>, MAX_KEPT> {
     let (soc, uart) = parts(board);
@@ -69,7 +69,7 @@ pub const fn kept(board: &Description) -> List<Kept<'static>, MAX_KEPT> {
     }
     let mut n = 0;
     while n < soc.smmus.len() {
-        if let Some(node) = soc.smmus[n].block.source.node() {
+        if let (Some(node), false) = (soc.smmus[n].block.source.node(), soc.smmus[n].is_hosts()) {
             kept = kept.with(Kept::Path(node));
         }
         n += 1;
@@ -96,6 +96,10 @@ pub const fn config(
     BoardConfig {
         name: board.name,
         load_address: board.load_address,
+        entry: match board.entry {
+            crate::El2Entry::GunyahExit(_) => El2Entry::GunyahExit,
+            crate::El2Entry::Loader(_) | crate::El2Entry::Unknown(_) => El2Entry::Loader,
+        },
         registers,
         ram: parts(board).0.ram,
         kept,

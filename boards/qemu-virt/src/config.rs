@@ -1,6 +1,6 @@
 //! The board's configuration, which the image and its twin on the build machine share.
 
-use leasehold_hyp_core::board::BoardConfig;
+use leasehold_hyp_core::board::{BoardConfig, El2Entry};
 use leasehold_hyp_core::fault::Policy;
 use leasehold_memory_map::{PhysAddr, PhysRange};
 use leasehold_soc::qemu_virt;
@@ -9,6 +9,8 @@ use leasehold_soc::qemu_virt;
 pub const CONFIG: BoardConfig = BoardConfig {
     name: "qemu-virt",
     load_address: PhysAddr::new(super::layout::LOAD_ADDRESS),
+    // As QEMU does.
+    entry: El2Entry::Loader,
     registers: qemu_virt::REGISTERS,
     // From 1 GiB on, 255 GiB at most (`hw/arm/virt.c`, VIRT_MEM).
     ram: &[PhysRange::constant(PhysAddr::new(1 << 30), 255 << 30)],

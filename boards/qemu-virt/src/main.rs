@@ -6,7 +6,7 @@ mod config;
 mod layout;
 
 use leasehold_hal::{Soc, SocError};
-use leasehold_hyp_core::board::{Board, BoardConfig};
+use leasehold_hyp_core::board::{Board, BoardConfig, El2Entry};
 use leasehold_memory_map::MachineTree;
 use leasehold_soc::qemu_virt::{self, QemuVirtConfig};
 
@@ -16,7 +16,15 @@ struct QemuVirt;
 impl Board for QemuVirt {
     type Soc = qemu_virt::QemuVirt;
 
-    const CONFIG: BoardConfig = config::CONFIG;
+    const CONFIG: BoardConfig = BoardConfig {
+        // For tests, as XBL does on boards with Gunyah.
+        entry: if cfg!(feature = "gunyah-exit") {
+            El2Entry::GunyahExit
+        } else {
+            config::CONFIG.entry
+        },
+        ..config::CONFIG
+    };
 
     fn console() -> Result<<Self::Soc as Soc>::Console, SocError> {
         // SAFETY: this image is for QEMU's `virt`; the core calls this once, with `CONFIG.registers` mapped for good.

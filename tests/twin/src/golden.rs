@@ -24,7 +24,11 @@ pub fn check(board: &str, file: &str, text: &str) -> Result<(), String> {
         return Ok(());
     }
     let difference = difference(&golden, text);
-    Err(format!("{} is not what comes out:\n{difference}{}", path.display(), how()))
+    Err(format!(
+        "{} is not what comes out:\n{difference}{}",
+        path.display(),
+        how()
+    ))
 }
 
 fn how() -> String {

@@ -37,7 +37,10 @@ pub fn load(mut tree: Tree, profile: &Profile, image: PhysRange, memory: &SimMem
     let parsed = MachineTree::parse(&blob).map_err(|error| format!("{error:?}"))?;
     busy.extend(parsed.reserved().iter().map(|reserved| reserved.range));
     busy.extend(parsed.reservations());
-    let modules = parsed.chosen().map(|chosen| chosen.modules().to_vec()).unwrap_or_default();
+    let modules = parsed
+        .chosen()
+        .map(|chosen| chosen.modules().to_vec())
+        .unwrap_or_default();
     busy.extend(modules.iter().map(|module| module.range));
     let ram = parsed.memory().to_vec();
     let mut place = |len| take(&ram, &mut busy, len).ok_or("there is no room in RAM");

@@ -53,7 +53,7 @@ fn strings() -> Result<Vec<u8>, String> {
         object::ObjectKind::Dynamic => base()?,
         _ => 0,
     };
-    let tables: BTreeSet<_> = program
+    let tables: Vec<_> = program
         .sections()
         .filter(|section| section.name().is_ok_and(|name| name.starts_with(".defmt")))
         .map(|section| section.index())

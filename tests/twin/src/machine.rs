@@ -199,7 +199,13 @@ impl Machine {
     pub fn qemu_virt(tree: &MachineTree<'_>, memory: &SimMemory, image: PhysRange, trouble: Trouble) -> Self {
         let gic = tree.gic().expect("a GIC");
         let affinities: Vec<_> = tree.cpus().iter().map(|cpu| packed(cpu.affinity)).collect();
-        let mut blocks = gic_blocks(gic.version, [gic.ranges[0], gic.ranges[1]], &affinities, 0x2_0000, trouble);
+        let mut blocks = gic_blocks(
+            gic.version,
+            [gic.ranges[0], gic.ranges[1]],
+            &affinities,
+            0x2_0000,
+            trouble,
+        );
         let mut units = Vec::new();
         for registers in tree.smmus() {
             let model = smmu_v3(memory, image, trouble);

@@ -102,7 +102,11 @@ impl Platform for TwinPlatform {
     }
 
     fn firmware(&self, [function, what, ..]: [u64; 4]) -> [u64; 4] {
-        assert_eq!(function, u64::from(psci::FEATURES), "the boot asks the firmware for features only");
+        assert_eq!(
+            function,
+            u64::from(psci::FEATURES),
+            "the boot asks the firmware for features only"
+        );
         let there = what == u64::from(psci::CPU_SUSPEND_64) || what == u64::from(psci::SYSTEM_RESET2_64);
         [if there { 0 } else { u64::MAX }, 0, 0, 0]
     }

@@ -66,7 +66,12 @@ impl<B: Board> Twin<B> {
     /// When the board has not booted.
     pub fn hosts(&self) -> Ranges {
         let booted = self.booted.as_ref().ok().expect("a board that has booted");
-        joined(booted.map.host_memory().chain(booted.soc.device_windows().iter().copied()))
+        joined(
+            booted
+                .map
+                .host_memory()
+                .chain(booted.soc.device_windows().iter().copied()),
+        )
     }
 
     /// What nobody but EL2 is to have, with names.
@@ -82,7 +87,11 @@ impl<B: Board> Twin<B> {
             .filter(|region| region.kind == RegionKind::Hypervisor)
             .map(|region| ("EL2's memory", region.range));
         let hidden = booted.soc.hidden().iter().map(|range| ("hidden", *range));
-        let trapped = booted.interrupts.trapped_frames().iter().map(|range| ("trapped", *range));
+        let trapped = booted
+            .interrupts
+            .trapped_frames()
+            .iter()
+            .map(|range| ("trapped", *range));
         own.chain(hidden).chain(trapped).collect()
     }
 
@@ -93,10 +102,7 @@ impl<B: Board> Twin<B> {
     pub fn check_reach(&self, hosts: &Ranges) -> Result<Tried, String> {
         let map = self.cpus_reach()?;
         if map.ranges != *hosts {
-            return Err(format!(
-                "the host's CPUs reach {:x?}, and not {hosts:x?}",
-                map.ranges
-            ));
+            return Err(format!("the host's CPUs reach {:x?}, and not {hosts:x?}", map.ranges));
         }
         for (what, range) in self.withheld() {
             if let Some(leaf) = map.reaches(range.start().get(), range.end().get()) {
@@ -118,7 +124,12 @@ impl<B: Board> Twin<B> {
 
     fn try_unit(&self, unit: &Unit, inside: &[u64], outside: &[u64], tried: &mut Tried) -> Result<(), String> {
         let Some(model) = &unit.model else { return Ok(()) };
-        let all: Vec<_> = unit.masters.iter().flat_map(|master| &master.streams).copied().collect();
+        let all: Vec<_> = unit
+            .masters
+            .iter()
+            .flat_map(|master| &master.streams)
+            .copied()
+            .collect();
         let named: BTreeSet<u32> = all.iter().flat_map(|streams| members(*streams)).collect();
         for stream in &named {
             for address in inside {
@@ -143,7 +154,10 @@ impl<B: Board> Twin<B> {
         for stream in strangers {
             for address in inside.iter().step_by(5).chain(outside.iter().step_by(5)) {
                 if model.reads(stream, *address).is_some() {
-                    return Err(format!("{}: stream {stream:#x}, which nobody has, reaches {address:#x}", unit.name));
+                    return Err(format!(
+                        "{}: stream {stream:#x}, which nobody has, reaches {address:#x}",
+                        unit.name
+                    ));
                 }
                 tried.refused += 1;
             }
@@ -166,7 +180,7 @@ fn members(streams: Streams) -> Vec<u32> {
     let bits = (0..16).map(|bit| 1_u16 << bit).filter(|bit| streams.mask & bit != 0);
     let id = streams.id & !streams.mask;
     let mut all: Vec<u32> = bits.map(|bit| (id | bit).into()).collect();
-    all.extend([id.into(), (id | streams.mask).into()]);
+    all.extend([id, id | streams.mask].map(u32::from));
     all
 }
 
