@@ -138,8 +138,8 @@ pub struct Master {
 pub struct Unit {
     /// Its name.
     pub name: &'static str,
-    /// Its registers.
-    pub registers: PhysRange,
+    /// Its registers, where it has some.
+    pub registers: Option<PhysRange>,
     /// Whose streams arrive.
     pub masters: Vec<Master>,
     /// The unit, where it is EL2's.
@@ -212,7 +212,7 @@ impl Machine {
             blocks.push((*registers, Block::SmmuV3(model.clone())));
             units.push(Unit {
                 name: "smmu",
-                registers: *registers,
+                registers: Some(*registers),
                 masters: vec![Master {
                     name: "PCI".into(),
                     streams: vec![Streams::ALL],
@@ -258,7 +258,7 @@ impl Machine {
                 Some(UnitModel::V3(model)) => Block::SmmuV3(model.clone()),
                 None => continue,
             };
-            blocks.push((unit.registers, block));
+            blocks.extend(unit.registers.map(|registers| (registers, block)));
         }
         let console = match uart.kind {
             UartKind::Geni { wrapper } => {
@@ -353,10 +353,10 @@ const ACR: u32 = 1 << 26;
 
 /// A unit as firmware leaves it: the display's streams have a group that is let past, no other has one.
 fn described_unit(unit: &SmmuUnit, memory: &SimMemory, image: PhysRange, picture: PhysRange) -> Unit {
-    let registers = unit.block.first();
+    let registers = unit.block.reg.first().copied();
     let model = unit.contains().then(|| match &unit.kind {
         SmmuUnitKind::V2(_) => {
-            let model = v2::Model::new(identity(registers), v2::Quirks::default(), memory);
+            let model = v2::Model::new(identity(unit.block.first()), v2::Quirks::default(), memory);
             model.firmware_sets(CLOSED, ACR);
             let displays = unit.masters.iter().filter(|master| master.name == "display");
             for (n, streams) in displays.flat_map(|master| master.streams).enumerate() {

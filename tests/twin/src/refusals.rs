@@ -81,9 +81,11 @@ fn cases() -> Vec<Case> {
             let memory = named(tree, "memory");
             tree.set(memory, "reg", &reg(0x4000_0000, 512 << 30));
         }),
-        of_tree("a reserved range over the image", |tree| {
-            let memory = named(tree, "memory");
-            tree.set(memory, "reg", &reg(0x4100_0000, 1 << 30));
+        of_tree("a RAM disk over the image", |tree| {
+            let modules: Vec<_> = tree.nodes().filter(|node| node.kind() == "module").collect();
+            let ramdisk = modules.iter().find(|node| node.is_compatible("multiboot,ramdisk"));
+            let ramdisk = ramdisk.expect("the tree has a RAM disk").id();
+            tree.set(ramdisk, "reg", &reg(0x4020_0000, 0x1000));
         }),
         of_tree("too many CPUs", add_cpus),
         of_tree("the interrupt controller elsewhere", |tree| {
@@ -107,7 +109,8 @@ fn cases() -> Vec<Case> {
             ..of_tree("a CPU with 36 address bits", |_| {})
         },
         of_tree("no kernel", |tree| {
-            let kernel = named(tree, "module");
+            let kernel = tree.nodes().find(|node| node.is_compatible("multiboot,kernel"));
+            let kernel = kernel.expect("the tree has a kernel").id();
             tree.set(kernel, "compatible", b"multiboot,module\0");
         }),
         of_loader("a kernel without its magic", |memory, _| memory.write(KERNEL + 56, 0)),

@@ -124,10 +124,9 @@ fn ranges<B: Board>(twin: &Twin<B>) -> Result<String, String> {
     }
     let _ = writeln!(
         text,
-        "\nThe host: entry {:#x}, tree {:#x}, policy {:?}\n",
+        "\nThe host's entry {:#x}, its tree {:#x}\n",
         booted.host.entry.get(),
         booted.host.tree.get(),
-        booted.policy,
     );
     Ok(text)
 }
@@ -139,12 +138,10 @@ fn streams(unit: &Unit) -> String {
         Some(UnitModel::V3(_)) => "SMMUv3: all streams are on the host's tables",
         None => "not EL2's: its masters are not contained, or withheld",
     };
-    let _ = writeln!(
-        text,
-        "\nSMMU {} at {:#x}, {kind}",
-        unit.name,
-        unit.registers.start().get()
-    );
+    let at = unit
+        .registers
+        .map_or(String::new(), |range| format!(" at {:#x}", range.start().get()));
+    let _ = writeln!(text, "\nSMMU {}{at}, {kind}", unit.name);
     for master in &unit.masters {
         let streams: Vec<_> = master.streams.iter().map(|streams| group(*streams)).collect();
         let _ = writeln!(text, "  {:<20} {}", master.name, streams.join(" "));
