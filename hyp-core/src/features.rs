@@ -64,8 +64,12 @@ pub struct Features {
     pub ls64: bool,
     /// Memory partitioning and monitoring.
     pub mpam: bool,
-    /// No EL1 fields in CPTR_EL2 and CNTHCTL_EL2 but VHE's (FEAT_E2H0 is absent).
-    pub e2h_only: bool,
+    /// Virtualization host extensions.
+    pub vhe: bool,
+    /// Branch records.
+    pub brbe: bool,
+    /// Filters of a trace unit: TRFCR_EL2.
+    pub trf: bool,
 }
 
 impl Features {

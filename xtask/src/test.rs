@@ -18,7 +18,7 @@ use std::process::{Command, Stdio};
 /// The board that the scenarios run.
 const BOARD: &str = "qemu-virt";
 /// The bare-metal programs that the scenarios run.
-const GUESTS: [&str; 4] = ["demo", "guest", "testhost", "testguest"];
+const GUESTS: [&str; 5] = ["demo", "guest", "testhost", "testguest", "stub"];
 
 /// Tests every crate on this machine, then the whole system under QEMU.
 ///

@@ -12,6 +12,11 @@ pub mod qualcomm;
 #[cfg(not(target_os = "none"))]
 mod tools;
 
+pub use leasehold_hyp_core as hyp_core;
+pub use leasehold_hyp_core::fault::Policy;
+pub use leasehold_memory_map::PhysAddr;
+pub use leasehold_soc as soc;
+
 pub use description::{Description, El2Entry, Facts, Firmware, Machine, Tier, Tree};
 pub use qualcomm::{Described, QualcommBoard};
 #[cfg(not(target_os = "none"))]
@@ -27,6 +32,6 @@ macro_rules! qualcomm_image {
             const BOARD: &'static $crate::Description = &$board;
         }
 
-        ::leasehold_hyp_core::hypervisor!($crate::QualcommBoard<This>);
+        $crate::hyp_core::hypervisor!($crate::QualcommBoard<This>);
     };
 }

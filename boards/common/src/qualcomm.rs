@@ -3,7 +3,7 @@
 use crate::Description;
 use core::marker::PhantomData;
 use leasehold_hal::{Soc, SocError};
-use leasehold_hyp_core::board::{Board, BoardConfig};
+use leasehold_hyp_core::board::{Board, BoardConfig, El2Entry};
 use leasehold_memory_map::{Kept, MachineTree, PhysRange};
 use leasehold_soc::description::{Gic, SocDescription, Uart};
 use leasehold_soc::list::List;
@@ -96,6 +96,10 @@ pub const fn config(
     BoardConfig {
         name: board.name,
         load_address: board.load_address,
+        entry: match board.entry {
+            crate::El2Entry::GunyahExit(_) => El2Entry::GunyahExit,
+            crate::El2Entry::Loader(_) | crate::El2Entry::Unknown(_) => El2Entry::Loader,
+        },
         registers,
         ram: parts(board).0.ram,
         kept,

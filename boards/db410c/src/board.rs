@@ -1,9 +1,7 @@
 //! DragonBoard 410c (APQ8016).
 
-use leasehold_boards::{Description, El2Entry, Firmware, Machine, Tier, Tree, qualcomm};
-use leasehold_hyp_core::fault::Policy;
-use leasehold_memory_map::PhysAddr;
-use leasehold_soc::apq8016::{self, APQ8016};
+use leasehold_boards::soc::apq8016::{self, APQ8016};
+use leasehold_boards::{Description, El2Entry, Firmware, Machine, PhysAddr, Policy, Tier, Tree, qualcomm};
 
 /// The board.
 pub const BOARD: Description = Description {

@@ -1,9 +1,7 @@
 //! DragonBoard 845c (RB3) (SDM845).
 
-use leasehold_boards::{Description, El2Entry, Firmware, Machine, Tier, Tree, qualcomm};
-use leasehold_hyp_core::fault::Policy;
-use leasehold_memory_map::PhysAddr;
-use leasehold_soc::sdm845::{self, SDM845};
+use leasehold_boards::soc::sdm845::{self, SDM845};
+use leasehold_boards::{Description, El2Entry, Firmware, Machine, PhysAddr, Policy, Tier, Tree, qualcomm};
 
 /// The board.
 pub const BOARD: Description = Description {

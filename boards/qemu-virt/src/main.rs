@@ -5,7 +5,7 @@
 mod layout;
 
 use leasehold_hal::{Soc, SocError};
-use leasehold_hyp_core::board::{Board, BoardConfig};
+use leasehold_hyp_core::board::{Board, BoardConfig, El2Entry};
 use leasehold_hyp_core::fault::Policy;
 use leasehold_memory_map::{MachineTree, PhysAddr, PhysRange};
 use leasehold_soc::qemu_virt::{self, QemuVirtConfig};
@@ -19,6 +19,12 @@ impl Board for QemuVirt {
     const CONFIG: BoardConfig = BoardConfig {
         name: "qemu-virt",
         load_address: PhysAddr::new(layout::LOAD_ADDRESS),
+        // As QEMU does. For tests, as XBL does on boards with Gunyah.
+        entry: if cfg!(feature = "gunyah-exit") {
+            El2Entry::GunyahExit
+        } else {
+            El2Entry::Loader
+        },
         registers: qemu_virt::REGISTERS,
         // From 1 GiB on, 255 GiB at most (`hw/arm/virt.c`, VIRT_MEM).
         ram: &[PhysRange::constant(PhysAddr::new(1 << 30), 255 << 30)],

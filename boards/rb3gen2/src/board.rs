@@ -1,9 +1,7 @@
 //! RB3 Gen 2 (QCS6490).
 
-use leasehold_boards::{Description, El2Entry, Firmware, Machine, Tier, Tree, qualcomm};
-use leasehold_hyp_core::fault::Policy;
-use leasehold_memory_map::PhysAddr;
-use leasehold_soc::qcs6490::{self, QCS6490};
+use leasehold_boards::soc::qcs6490::{self, QCS6490};
+use leasehold_boards::{Description, El2Entry, Firmware, Machine, PhysAddr, Policy, Tier, Tree, qualcomm};
 
 /// The board.
 pub const BOARD: Description = Description {

@@ -1,9 +1,7 @@
 //! Robotics RB5 (SM8250, as QRB5165).
 
-use leasehold_boards::{Description, El2Entry, Firmware, Machine, Tier, Tree, qualcomm};
-use leasehold_hyp_core::fault::Policy;
-use leasehold_memory_map::PhysAddr;
-use leasehold_soc::sm8250::{self, SM8250};
+use leasehold_boards::soc::sm8250::{self, SM8250};
+use leasehold_boards::{Description, El2Entry, Firmware, Machine, PhysAddr, Policy, Tier, Tree, qualcomm};
 
 /// The board.
 pub const BOARD: Description = Description {

@@ -1,9 +1,7 @@
 //! SM8650 HDK (SM8650).
 
-use leasehold_boards::{Description, El2Entry, Firmware, Machine, Tier, Tree, qualcomm};
-use leasehold_hyp_core::fault::Policy;
-use leasehold_memory_map::PhysAddr;
-use leasehold_soc::sm8650::{self, SM8650};
+use leasehold_boards::soc::sm8650::{self, SM8650};
+use leasehold_boards::{Description, El2Entry, Firmware, Machine, PhysAddr, Policy, Tier, Tree, qualcomm};
 
 /// The board.
 pub const BOARD: Description = Description {

@@ -1,9 +1,7 @@
 //! X1E80100 CRD (X1E80100).
 
-use leasehold_boards::{Description, El2Entry, Firmware, Machine, Tier, Tree, qualcomm};
-use leasehold_hyp_core::fault::Policy;
-use leasehold_memory_map::PhysAddr;
-use leasehold_soc::x1e80100::{self, X1E80100};
+use leasehold_boards::soc::x1e80100::{self, X1E80100};
+use leasehold_boards::{Description, El2Entry, Firmware, Machine, PhysAddr, Policy, Tier, Tree, qualcomm};
 
 /// The board.
 pub const BOARD: Description = Description {

@@ -174,6 +174,18 @@ macro_rules! hypervisor {
             HYPERVISOR.boot_main(device_tree)
         }
 
+        /// Whether the start code, entered at EL1, asks Gunyah to leave EL2.
+        #[unsafe(no_mangle)]
+        #[used]
+        #[allow(non_upper_case_globals)]
+        static lh_leave_gunyah: bool = <$board as $crate::board::Board>::CONFIG.entry.asks_gunyah();
+
+        /// The boot CPU, where the image cannot run: says why, for a reason of the start code's.
+        #[unsafe(no_mangle)]
+        extern "C" fn lh_refuse(reason: u64, detail: u64) -> ! {
+            $crate::hypervisor::Hypervisor::<$board>::refuse_entry(reason, detail)
+        }
+
         /// A further CPU with the MMU on.
         #[unsafe(no_mangle)]
         extern "C" fn lh_secondary_main(index: usize) -> ! {

@@ -3,9 +3,9 @@
 use super::{Facts, Hypervisor};
 use crate::arch::aarch64::{self as arch, BootCpu, IdRegisters, PerCpu, Stage2Registers};
 use crate::board::Board;
-use crate::boot::{self, Booted, Parts};
+use crate::boot::{self, BootError, Booted, Parts};
 use leasehold_hal::{InterruptController, Vmid};
-use leasehold_memory_map::{Address, Ipa};
+use leasehold_memory_map::{Address, Ipa, MemoryMap, RegionKind};
 use spin::mutex::TicketMutex;
 
 impl<B: Board> Hypervisor<B> {
@@ -14,9 +14,20 @@ impl<B: Board> Hypervisor<B> {
         arch::make_tables(device_tree, B::CONFIG.registers);
     }
 
+    /// With the MMU off, at any exception level, at any address: says why the image cannot run.
+    pub fn refuse_entry(reason: u64, detail: u64) -> ! {
+        arch::refuse(reason, detail, B::CONFIG.load_address, B::console().ok().as_mut())
+    }
+
     /// With the MMU on: everything up to the host.
     pub fn boot_main(&self, device_tree: u64) -> ! {
         self.channel.lock().console = B::console().ok();
+        let hand_over = arch::hand_over();
+        crate::log::debug!("{}", hand_over);
+        if arch::vhe_only() {
+            crate::log::error!("EL2 stopped: {}", BootError::VheOnly);
+            self.last_words();
+        }
         let booted = {
             let mut state = self.state.lock();
             let parts = Parts {
@@ -27,6 +38,9 @@ impl<B: Board> Hypervisor<B> {
             boot::run::<B, _, _, _>(&BootCpu::this(), device_tree, parts)
         };
         let Ok(booted) = booted else { self.last_words() };
+        if hand_over.caches {
+            clean_payloads(&booted.map);
+        }
         let host = booted.host;
         self.take_facts(booted);
         self.drain(usize::MAX);
@@ -75,4 +89,13 @@ impl<B: Board> Hypervisor<B> {
         self.drain_if_pending();
         arch::start_host(Ipa::checked(entry).unwrap_or(Ipa::new(0)), argument)
     }
+}
+
+/// What the loader has put into RAM for the host may be in its cache still, and the host starts with caches off.
+fn clean_payloads(map: &MemoryMap) {
+    let payloads = map
+        .regions()
+        .iter()
+        .filter(|region| matches!(region.kind, RegionKind::Payload(_)));
+    payloads.for_each(|region| arch::clean(region.range));
 }

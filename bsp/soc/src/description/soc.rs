@@ -126,7 +126,7 @@ pub struct QTimer {
 pub struct SmmuUnit {
     /// Its name, for people.
     pub name: &'static str,
-    /// The unit; the first entry of `reg` has all of its registers.
+    /// The unit; the first entry of `reg` has all of its registers, where they are EL2's.
     pub block: Block,
     /// How it is driven.
     pub kind: SmmuUnitKind,
@@ -141,6 +141,15 @@ impl SmmuUnit {
         match &self.kind {
             SmmuUnitKind::V2(instance) => matches!(instance.access, Access::Full),
             SmmuUnitKind::V3 => true,
+        }
+    }
+
+    /// All of its registers that are EL2's, or nobody's.
+    #[must_use]
+    pub const fn registers(&self) -> PhysRange {
+        match &self.kind {
+            SmmuUnitKind::V2(instance) => instance.registers,
+            SmmuUnitKind::V3 => self.block.first(),
         }
     }
 

@@ -2,13 +2,15 @@
 //!
 //! The same code runs on the board and, with models for registers, on the build machine: see [`Bus`].
 //!
-//! ```ignore
+//! ```text
 //! let soc = Qualcomm::over(bus, &qcs6490::QCS6490, Some(&qcs6490::QCS6490.uarts[0]))?;
 //! soc.matches(&tree)?;
 //! ```
 
 mod bus;
 mod port;
+#[cfg(test)]
+mod tests;
 
 mod units;
 mod windows;
@@ -158,7 +160,7 @@ pub const fn registers(soc: &SocDescription, log: Option<&Uart>) -> crate::list:
     let mut n = 0;
     while n < soc.smmus.len() {
         if soc.smmus[n].contains() {
-            all = all.with(soc.smmus[n].block.first());
+            all = all.with(soc.smmus[n].registers());
         }
         n += 1;
     }

@@ -64,7 +64,7 @@ impl<I: Io + Send + Sync> Units<I> {
         let mut memory = bus.smmu_memory();
         let mut found = Vec::new();
         for unit in described.iter().filter(|unit| unit.contains()) {
-            let registers = unit.block.first();
+            let registers = unit.registers();
             let unit = match unit.kind {
                 SmmuUnitKind::V2(instance) => Found::V2(v2::Inherited::over(bus.registers(registers), instance)?),
                 SmmuUnitKind::V3 => {

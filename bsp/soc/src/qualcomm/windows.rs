@@ -33,7 +33,7 @@ impl Windows {
             windows.seen.push(*window).map_err(|_| too_many(*window))?;
         }
         for unit in soc.smmus.iter().filter(|unit| !unit.is_hosts()) {
-            windows.hide(unit.block.first())?;
+            windows.hide(unit.registers())?;
         }
         for registers in soc.withheld.iter().flat_map(|withheld| withheld.registers) {
             windows.hide(*registers)?;

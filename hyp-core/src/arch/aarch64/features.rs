@@ -16,9 +16,8 @@ impl Features {
         let mmfr2 = read!("id_aa64mmfr2_el1");
         let mmfr3 = read!("s3_0_c0_c7_3");
         let dfr0 = read!("id_aa64dfr0_el1");
-        // ID_AA64PFR2_EL1, ID_AA64MMFR4_EL1.
+        // ID_AA64PFR2_EL1.
         let pfr2 = read!("s3_0_c0_c4_2");
-        let mmfr4 = read!("s3_0_c0_c7_4");
         let range = field(mmfr0, 0, 4).min(0b101);
         Self {
             physical_bits: match range {
@@ -59,8 +58,9 @@ impl Features {
             fpmr: field(pfr2, 32, 4) != 0,
             ls64: field(isar1, 60, 4) != 0,
             mpam: field(pfr0, 40, 4) != 0 || field(pfr1, 16, 4) != 0,
-            // ID_AA64MMFR4_EL1.E2H0: negative when HCR_EL2.E2H cannot be 0.
-            e2h_only: field(mmfr4, 24, 4) >= 8,
+            vhe: field(mmfr1, 8, 4) != 0,
+            brbe: field(dfr0, 52, 4) != 0,
+            trf: field(dfr0, 40, 4) != 0,
         }
     }
 }

@@ -4,6 +4,7 @@ pub mod barrier;
 mod boot;
 mod calls;
 mod crash;
+mod entry;
 mod features;
 mod fp;
 mod guest;
@@ -19,9 +20,10 @@ mod sysreg;
 mod timer;
 mod vectors;
 
-pub(crate) use boot::{make_tables, secondary_entry};
+pub(crate) use boot::make_tables;
 pub use calls::{firmware, park};
 pub use crash::{CrashState, capture, frame_pointer};
+pub(crate) use entry::{hand_over, refuse, secondary_entry, vhe_only};
 pub use guest::{Exit, GuestContext, Run};
 pub use host::{
     AbortRegisters, Stage2Registers, abort_registers, deliver, extras, far_el1, init_cpu, origin, set_return,
