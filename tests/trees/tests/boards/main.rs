@@ -4,6 +4,7 @@
 //! Without it, as in a plain `cargo test`, what needs them is skipped, and says so; `none` has no such tests at all, for
 //! a run that others do.
 
+mod memory;
 mod mutations;
 
 use leasehold_boards::{Description, Tier};
@@ -82,6 +83,9 @@ fn of_kernel(kernel: &'static str, folders: &[PathBuf]) -> Vec<Trial> {
         trials.push(needs(there, name("other_boards_trees_are_refused"), move || {
             others(board, kernel, &of)
         }));
+        let of = folder.clone();
+        let test = move || memory::image_fits(board, &of);
+        trials.push(needs(there, name("what_is_reserved_is_left_alone"), test));
         let of = folder.clone();
         trials.push(needs(there, name("every_changed_property_is_told"), move || {
             mutations::all(board, &of)
