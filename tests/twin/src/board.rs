@@ -27,8 +27,8 @@ fn bus() -> TwinBus {
 
 #[path = "../../../boards/qemu-virt/src"]
 mod image {
-    pub mod config;
     mod board;
+    pub mod config;
 }
 
 /// QEMU's `virt` machine.
