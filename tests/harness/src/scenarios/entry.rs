@@ -41,7 +41,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         copes("mmu-on", "state=mmu"),
         copes("mmu-on-vhe", "state=mmu-vhe"),
         copes("registers", "state=registers"),
-        copes("interrupt", "state=interrupt"),
+        Scenario::new("entry/interrupt", Needs::Board, |context| {
+            lives(&host(context, "release", "state=interrupt", LINKED)?.args(COUNTED), &[]).map(drop)
+        }),
         Scenario::new("entry/dma-smmu-off", Needs::Board, |context| display(context, "")),
         Scenario::new("entry/dma-smmu-live", Needs::Board, |context| display(context, "smmu")),
         Scenario::new("entry/dma-at-leasehold", Needs::Board, dma_at_leasehold),

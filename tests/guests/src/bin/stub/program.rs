@@ -3,7 +3,7 @@
 use crate::{dma, gunyah, jump, registers, translation};
 use leasehold_guests::arch::entry::image_args;
 use leasehold_guests::tree::Machine;
-use leasehold_guests::{args, console, entry, line, psci, stop};
+use leasehold_guests::{args, console, entry, line, psci, stop, write_register};
 
 entry!(main);
 
@@ -13,7 +13,7 @@ fn main(tree: u64) -> ! {
         Ok(machine) => machine,
         Err(error) => stop(format_args!("device tree at {tree:#x}: {error:?}")),
     };
-    console::set(machine.uart);
+    console::set(machine.uart, machine.uart_kind);
     psci::set_conduit(machine.psci_by_smc);
     let told = image_args();
     let entry = args::number_of(told, "entry", 0);
@@ -21,7 +21,11 @@ fn main(tree: u64) -> ! {
     match args::value(told, "state").unwrap_or("") {
         // EL2 as QEMU has it: for an image that is elsewhere.
         "plain" => jump::at_el2(entry, tree),
-        "el1" => jump::at_el1(entry, tree),
+        "el1" => {
+            // RW: EL1 is AArch64.
+            write_register!("hcr_el2", 1 << 31);
+            jump::at_el1(entry, tree)
+        }
         "mmu" => {
             translation::on(entry, args::number_of(told, "bytes", 0), false);
             jump::at_el2(entry, tree)

@@ -13,7 +13,7 @@ pub fn run(host: &mut Host) {
     host.translate();
     let memory = host.pages.take_blocks(1);
     let image = host.image();
-    if let Some(mut guest) = host.running(&image, memory) {
+    if let Some(guest) = host.running(&image, memory) {
         let ended = guest.end();
         host.report.value("destroy, reclaim", ended);
     }
@@ -74,7 +74,30 @@ fn registers(host: &mut Host) {
             options(nostack)
         );
     }
+    // ID_AA64ISAR2_EL1.MOPS.
+    if read_register!("S3_0_C0_C6_2") >> 16 & 0xf != 0 {
+        move_memory();
+    }
     host.report.step("registers", true, format_args!("no trap"));
+}
+
+/// Copies a few bytes by the instructions that HCRX_EL2 lets EL1 have.
+fn move_memory() {
+    let (from, mut to) = ([7_u8; 32], [0_u8; 32]);
+    // SAFETY: both are as long.
+    unsafe {
+        core::arch::asm!(
+            ".arch_extension mops",
+            "cpyfp [{to}]!, [{from}]!, {bytes}!",
+            "cpyfm [{to}]!, [{from}]!, {bytes}!",
+            "cpyfe [{to}]!, [{from}]!, {bytes}!",
+            to = inout(reg) to.as_mut_ptr() => _,
+            from = inout(reg) from.as_ptr() => _,
+            bytes = inout(reg) 32_u64 => _,
+            options(nostack)
+        );
+    }
+    assert_eq!(from, to);
 }
 
 /// The device is through, and the memory that it was told to write is as it should be.
