@@ -5,9 +5,11 @@
 
 use crate::description::reg;
 use crate::plain::{PlainDescription, PlainGic, PlainMachine};
+use crate::qualcomm::Bus;
 use leasehold_drivers::mmio::Io;
 use leasehold_drivers::serial::imx::{Config, ImxUart};
-use leasehold_hal::ConsoleError;
+use leasehold_drivers::watchdog::imx::ImxWatchdog;
+use leasehold_hal::{ConsoleError, Watchdogs};
 use leasehold_memory_map::{Kept, PhysAddr, PhysRange};
 
 const DISTRIBUTOR: PhysRange = reg(0x3880_0000, 0x1_0000);
@@ -15,6 +17,13 @@ const REDISTRIBUTORS: PhysRange = reg(0x3888_0000, 0xc_0000);
 /// EL2's. The host has UART2, as on the EVK.
 const UART1_BASE: PhysAddr = PhysAddr::new(0x3086_0000);
 const UART1: PhysRange = PhysRange::constant(UART1_BASE, 0x1_0000);
+
+/// The watchdogs: the host's, which EL2 pets once.
+const WATCHDOGS: [PhysRange; 3] = [
+    reg(0x3028_0000, 0x1_0000),
+    reg(0x3029_0000, 0x1_0000),
+    reg(0x302a_0000, 0x1_0000),
+];
 
 /// The frame for SGIs and PPIs of CPU number `cpu`, whose control frame is before it.
 const fn sgi_frame(cpu: u64) -> PhysRange {
@@ -28,7 +37,14 @@ pub const IMX8MP: PlainDescription = PlainDescription {
         redistributors: REDISTRIBUTORS,
     },
     log: UART1,
-    registers: &[DISTRIBUTOR, REDISTRIBUTORS, UART1],
+    registers: &[
+        WATCHDOGS[0],
+        WATCHDOGS[1],
+        WATCHDOGS[2],
+        UART1,
+        DISTRIBUTOR,
+        REDISTRIBUTORS,
+    ],
     windows: &[
         // OCRAM.
         reg(0x0090_0000, 0x9_0000),
@@ -79,5 +95,17 @@ impl PlainMachine for Imx8mp {
             baud: 115_200,
         })?;
         Ok(port)
+    }
+
+    fn calm_watchdogs<B: Bus>(bus: &B) -> Watchdogs {
+        let mut found = Watchdogs::Quiet;
+        for range in WATCHDOGS {
+            let mut watchdog = ImxWatchdog::over(bus.registers(range));
+            if watchdog.is_running() {
+                watchdog.pet();
+                found = Watchdogs::Petted;
+            }
+        }
+        found
     }
 }

@@ -11,7 +11,7 @@ use leasehold_drivers::interrupt::gicv2::Gicv2;
 use leasehold_drivers::interrupt::gicv3::Gicv3;
 use leasehold_drivers::mmio::Io;
 use leasehold_drivers::smmu::v3::Aborting;
-use leasehold_hal::{Console, ConsoleError, InterruptController, InterruptError, Soc, SocError};
+use leasehold_hal::{Console, ConsoleError, InterruptController, InterruptError, Soc, SocError, Watchdogs};
 use leasehold_memory_map::{Address, GicVersion, Kept, MachineTree, PhysRange};
 
 /// The interrupt controller.
@@ -72,6 +72,11 @@ pub trait PlainMachine: Send + Sync + 'static {
     /// # Errors
     /// As the driver has them.
     fn port<I: Io + Send + Sync>(io: I) -> Result<Self::Port<I>, ConsoleError>;
+
+    /// Stops or pets the watchdogs behind `bus`.
+    fn calm_watchdogs<B: Bus>(_bus: &B) -> Watchdogs {
+        Watchdogs::Quiet
+    }
 }
 
 /// The machine `M`, or a model of it behind `B`.
@@ -137,7 +142,12 @@ impl<M: PlainMachine, B: Bus> Plain<M, B> {
         if found.version != version {
             return Err(SocError::Interrupts(InterruptError::NoFrame));
         }
-        match found.ranges.iter().zip(&expected).find(|(found, expected)| found != expected) {
+        match found
+            .ranges
+            .iter()
+            .zip(&expected)
+            .find(|(found, expected)| found != expected)
+        {
             Some((found, _)) => Err(SocError::Mismatch(found.start().get())),
             None => Ok(Self {
                 bus,
@@ -181,6 +191,10 @@ impl<M: PlainMachine, B: Bus> Soc for Plain<M, B> {
 
     fn hidden(&self) -> &[PhysRange] {
         M::DESCRIPTION.hidden
+    }
+
+    fn calm_watchdogs(&mut self) -> Watchdogs {
+        M::calm_watchdogs(&self.bus)
     }
 
     fn interrupt_controller(&mut self) -> Result<Gic<B::Io>, SocError> {

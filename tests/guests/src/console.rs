@@ -18,6 +18,8 @@ pub struct Kind {
     /// The register, and the bit in it, that says that the FIFO is full.
     status: u64,
     full: u32,
+    /// The register that lets it send, and what for, where QEMU plays no firmware that would have.
+    enable: Option<(u64, u32)>,
 }
 
 /// The kinds that are known. The first is the usual one.
@@ -28,13 +30,15 @@ pub const KINDS: [Kind; 3] = [
         data: 0,
         status: 0x18,
         full: 1 << 5,
+        enable: None,
     },
-    // FIFO, Channel_sts.TFUL (AMD UG1087, UART).
+    // FIFO, Channel_sts.TFUL; Control: RXEN, TXEN (AMD UG1087, UART).
     Kind {
         compatible: "cdns,uart-r1p12",
         data: 0x30,
         status: 0x2c,
         full: 1 << 4,
+        enable: Some((0, 0x14)),
     },
     // UTXD, UTS.TXFULL (NXP IMX8MPRM, UART).
     Kind {
@@ -42,6 +46,7 @@ pub const KINDS: [Kind; 3] = [
         data: 0x40,
         status: 0xb4,
         full: 1 << 4,
+        enable: None,
     },
 ];
 
@@ -50,9 +55,15 @@ static KIND: AtomicUsize = AtomicUsize::new(0);
 
 /// Says where it is, and which of [`KINDS`].
 pub fn set(base: u64, kind: usize) {
-    if base != 0 {
-        BASE.store(base, Ordering::Relaxed);
-        KIND.store(kind.min(KINDS.len() - 1), Ordering::Relaxed);
+    if base == 0 {
+        return;
+    }
+    let kind = kind.min(KINDS.len() - 1);
+    BASE.store(base, Ordering::Relaxed);
+    KIND.store(kind, Ordering::Relaxed);
+    if let Some((register, value)) = KINDS[kind].enable {
+        // SAFETY: a register of the UART.
+        unsafe { ((base + register) as *mut u32).write_volatile(value) };
     }
 }
 

@@ -84,7 +84,11 @@ impl Host {
     /// Turns stage 1 on, on all CPUs.
     pub fn translate(&mut self) {
         let ram = self.machine.ram();
-        let space = Space::new(&mut self.pages, ram, self.machine.ecam.into_iter().chain([console::base()]));
+        let space = Space::new(
+            &mut self.pages,
+            ram,
+            self.machine.ecam.into_iter().chain([console::base()]),
+        );
         let stubs = self.stubs;
         space.map_pages(
             &mut self.pages,

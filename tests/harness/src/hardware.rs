@@ -43,7 +43,7 @@ struct Parts {
 
 /// QEMU, hw/arm/xlnx-zynqmp.c; Linux, xilinx/zynqmp.dtsi.
 const ZCU102: Parts = Parts {
-    machine: "xlnx-zcu102,virtualization=on,secure=off",
+    machine: "xlnx-zcu102,virtualization=on,secure=off,audiodev=quiet",
     board: "qemu-zcu102",
     compatible: &["xlnx,zynqmp-zcu102", "xlnx,zynqmp"],
     ram: 0,
@@ -106,7 +106,8 @@ impl Hardware {
 
     /// Where RAM starts.
     pub(crate) fn ram(self) -> PhysAddr {
-        self.parts().map_or(crate::layout::RAM, |parts| PhysAddr::new(parts.ram))
+        self.parts()
+            .map_or(crate::layout::RAM, |parts| PhysAddr::new(parts.ram))
     }
 
     /// Whether EL2's UART is the first of QEMU's, and the host's the second.

@@ -177,7 +177,11 @@ impl Layout {
     }
 
     fn end(&self) -> PhysAddr {
-        self.placed.iter().map(|(_, range)| range.end()).max().unwrap_or(self.ram)
+        self.placed
+            .iter()
+            .map(|(_, range)| range.end())
+            .max()
+            .unwrap_or(self.ram)
     }
 }
 

@@ -420,7 +420,11 @@ impl Machine {
                 );
                 args.add("-cpu", &self.cpu);
             }
-            other => args.add("-M", other.machine()),
+            other => {
+                // Some have a sound card, and QEMU wants to know where that plays.
+                args.add("-audiodev", "none,id=quiet");
+                args.add("-M", other.machine());
+            }
         }
     }
 

@@ -15,7 +15,12 @@ fn port(model: &Model) -> CadenceUart<Model> {
 
 #[test]
 fn the_dividers_come_near_or_are_refused() {
-    for (clock_hz, baud) in [(100_000_000, 115_200), (50_000_000, 9600), (100_000_000, 921_600), (33_333_333, 300)] {
+    for (clock_hz, baud) in [
+        (100_000_000, 115_200),
+        (50_000_000, 9600),
+        (100_000_000, 921_600),
+        (33_333_333, 300),
+    ] {
         let Dividers { cd, bdiv } = Config { clock_hz, baud }.dividers().unwrap();
         let made = clock_hz / (cd * (bdiv + 1));
         assert!(made.abs_diff(baud) * 50 <= baud, "{made} for {baud}");

@@ -72,9 +72,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             Ok(())
         })
     });
-    demo.into_iter()
-        .chain(others)
-        .chain(testhost).chain([linux]).collect()
+    demo.into_iter().chain(others).chain(testhost).chain([linux]).collect()
 }
 
 fn name((gic, cpu, cpus): Kind) -> String {

@@ -1,6 +1,7 @@
 //! The choice among the states.
 
 use crate::{dma, gunyah, jump, registers, translation};
+use leasehold_guests::arch::cpu;
 use leasehold_guests::arch::entry::image_args;
 use leasehold_guests::tree::Machine;
 use leasehold_guests::{args, console, entry, line, psci, stop, write_register};
@@ -41,6 +42,15 @@ fn main(tree: u64) -> ! {
         "interrupt" => {
             registers::alarm(&machine);
             jump::unmasked(entry, tree)
+        }
+        "watchdog" => {
+            // i.MX's first watchdog: WDOG_WCR (NXP IMX8MPRM, "Watchdog Timer"): the time in halves of a second, less one; no
+            // software reset, no signal, enabled.
+            let time = args::number_of(told, "half-seconds", 1) - 1;
+            // SAFETY: a register of the watchdog's.
+            unsafe { (0x3028_0000 as *mut u16).write_volatile((time << 8) as u16 | 0x34) };
+            cpu::delay(args::number_of(told, "wait-ms", 0));
+            jump::at_el2(entry, tree)
         }
         "dma" => {
             dma::start(&machine, told);

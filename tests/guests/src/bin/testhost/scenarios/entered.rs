@@ -1,11 +1,13 @@
 //! What must be so however a loader has left the machine: EL1 reaches its registers, the clocks agree, CPUs start, a guest
 //! runs. With `to=ADDRESS`, what a device was told to write there before has arrived.
 
+use leasehold_guests::arch::cpu;
 use leasehold_guests::edu::{BUFFER_BYTES, Edu};
 use leasehold_guests::host::Host;
 use leasehold_guests::{args, pattern, read_register, write_register};
 
 pub fn run(host: &mut Host) {
+    cpu::delay(args::number_of(host.machine.args, "wait-ms", 0));
     // Before anything else takes that memory.
     written(host);
     registers(host);
