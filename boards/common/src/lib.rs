@@ -7,13 +7,20 @@
 // A board's `board.rs` is compiled into its own image, and into this crate for tools.
 extern crate self as leasehold_boards;
 
+mod config;
 mod description;
 mod plain;
 pub mod qualcomm;
 #[cfg(not(target_os = "none"))]
 mod tools;
 
-pub use description::{Description, El2Entry, Facts, Firmware, Machine, Tier, Tree};
+pub use leasehold_hyp_core as hyp_core;
+pub use leasehold_hyp_core::fault::Policy;
+pub use leasehold_memory_map::PhysAddr;
+pub use leasehold_soc as soc;
+
+pub use config::Lists;
+pub use description::{Description, El2Entry, Facts, Firmware, Machine, STOCK_LINUX, Tier, Tree};
 pub use plain::PlainBoard;
 pub use qualcomm::{Described, QualcommBoard};
 #[cfg(not(target_os = "none"))]
@@ -29,7 +36,7 @@ macro_rules! plain_image {
             const BOARD: &'static $crate::Description = &$board;
         }
 
-        ::leasehold_hyp_core::hypervisor!($crate::PlainBoard<This, $machine>);
+        $crate::hyp_core::hypervisor!($crate::PlainBoard<This, $machine>);
     };
 }
 
@@ -43,6 +50,6 @@ macro_rules! qualcomm_image {
             const BOARD: &'static $crate::Description = &$board;
         }
 
-        ::leasehold_hyp_core::hypervisor!($crate::QualcommBoard<This>);
+        $crate::hyp_core::hypervisor!($crate::QualcommBoard<This>);
     };
 }

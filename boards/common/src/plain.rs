@@ -1,9 +1,9 @@
 //! The core's view of a board whose machine is one of `leasehold_soc::plain`.
 
-use crate::Described;
+use crate::{Described, Lists};
 use core::marker::PhantomData;
 use leasehold_hal::{Soc, SocError};
-use leasehold_hyp_core::board::{Board, BoardConfig, El2Entry};
+use leasehold_hyp_core::board::{Board, BoardConfig};
 use leasehold_memory_map::MachineTree;
 use leasehold_soc::plain::{Plain, PlainMachine};
 
@@ -27,20 +27,12 @@ impl<D, M> Default for PlainBoard<D, M> {
 impl<D: Described, M: PlainMachine> Board for PlainBoard<D, M> {
     type Soc = Plain<M>;
 
-    const CONFIG: BoardConfig = BoardConfig {
-        name: D::BOARD.name,
-        load_address: D::BOARD.load_address,
-        entry: El2Entry::Loader,
+    const CONFIG: BoardConfig = D::BOARD.config(&Lists {
         registers: M::DESCRIPTION.registers,
         ram: M::DESCRIPTION.ram,
         kept: M::DESCRIPTION.kept,
-        policy: D::BOARD.policy,
-        // DFSC 0b110010 is not allotted (Arm ARM, ESR_EL1, "ISS encoding for an exception from a Data Abort").
-        new_syndrome: 0x32,
-        overrides: D::BOARD.overrides,
-        uncontained_masters: M::DESCRIPTION.uncontained,
-        accept_uncontained: D::BOARD.accept_uncontained,
-    };
+        uncontained: M::DESCRIPTION.uncontained,
+    });
 
     fn console() -> Result<<Self::Soc as Soc>::Console, SocError> {
         // SAFETY: this image is for the board; the core calls this once, with `CONFIG.registers` mapped for good.

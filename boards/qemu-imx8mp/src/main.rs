@@ -4,4 +4,4 @@
 
 mod board;
 
-leasehold_boards::plain_image!(board::BOARD, leasehold_soc::imx8mp::Imx8mp);
+leasehold_boards::plain_image!(board::BOARD, leasehold_boards::soc::imx8mp::Imx8mp);

@@ -1,9 +1,7 @@
 //! QEMU's xlnx-zcu102.
 
-use leasehold_boards::{Description, El2Entry, Facts, Firmware, Machine, Tier};
-use leasehold_hyp_core::fault::Policy;
-use leasehold_memory_map::PhysAddr;
-use leasehold_soc::zynqmp::ZYNQMP;
+use leasehold_boards::soc::zynqmp::ZYNQMP;
+use leasehold_boards::{Description, El2Entry, Facts, Firmware, Machine, PhysAddr, Policy, STOCK_LINUX, Tier};
 
 /// The board.
 pub const BOARD: Description = Description {
@@ -26,7 +24,7 @@ pub const BOARD: Description = Description {
     entry: El2Entry::Loader("QEMU enters the image at EL2"),
     firmware: Firmware::Psci,
     policy: Policy::DEFAULT,
-    policy_reason: leasehold_boards::qualcomm::STOCK_LINUX,
+    policy_reason: STOCK_LINUX,
     // A test board: what boot arguments say counts.
     overrides: true,
     // Nothing contains its masters, and none of them is told to do anything by the tests' hosts.

@@ -4,4 +4,4 @@
 
 mod board;
 
-leasehold_boards::plain_image!(board::BOARD, leasehold_soc::zynqmp::Zynqmp);
+leasehold_boards::plain_image!(board::BOARD, leasehold_boards::soc::zynqmp::Zynqmp);

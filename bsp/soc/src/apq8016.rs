@@ -16,15 +16,15 @@ use leasehold_memory_map::PhysRange;
 /// 0x01e0_0000 and 0x01f0_0000 (TF-A `plat/qti/msm8916/include/msm8916_mmap.h`).
 const fn secure_unit(
     name: &'static str,
-    path: &'static str,
-    reg: &'static [PhysRange],
+    block: Block,
+    context_banks: PhysRange,
     masters: &'static [Master],
 ) -> SmmuUnit {
     SmmuUnit {
         name,
-        block: Block::new(path, &[], &[]),
+        block,
         kind: SmmuUnitKind::V2(Instance {
-            registers: reg[0],
+            registers: context_banks,
             access: Access::SecureGlobal,
             implementation: Implementation::Other,
             walks: Walks::Cleaned,
@@ -36,11 +36,11 @@ const fn secure_unit(
 }
 
 const SMMUS: &[SmmuUnit] = &[
-    // The context banks, by `ranges`.
+    // The context banks are where `ranges` says.
     secure_unit(
         "apps",
-        "/soc@0/iommu@1ef0000",
-        &[reg(0x01e2_0000, 0x2_0000)],
+        Block::new("/soc@0/iommu@1ef0000", &[reg(0x01ef_0000, 0x3000)], &[]),
+        reg(0x01e2_0000, 0x2_0000),
         &[
             master("camera", "/soc@0/camss@1b0ac00", &[stream(3)]),
             master(
@@ -53,8 +53,8 @@ const SMMUS: &[SmmuUnit] = &[
     ),
     secure_unit(
         "gpu",
-        "/soc@0/iommu@1f08000",
-        &[reg(0x01f0_8000, 0x1_0000)],
+        Block::new("/soc@0/iommu@1f08000", &[], &[]),
+        reg(0x01f0_8000, 0x1_0000),
         &[master("GPU", "/soc@0/gpu@1c00000", &[stream(1), stream(2)])],
     ),
 ];
@@ -160,7 +160,7 @@ pub const APQ8016: SocDescription = SocDescription {
     // Trace, which may write to memory, and the CPUs' debug registers.
     withheld: &[Withheld {
         name: "external debug and trace",
-        registers: &[reg(0x0080_0000, 0x6_0000)],
+        registers: &[reg(0x0080_0000, 0x6_0000), reg(0x0928_0000, 0x18_0000)],
         nodes: DEBUG_NODES,
     }],
     uncontained: UNCONTAINED,

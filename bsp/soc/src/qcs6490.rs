@@ -364,4 +364,6 @@ pub const RESERVED: &[Reserved] = &[
     reserved("qtee@c1300000", 0xc130_0000, 0x50_0000),
     reserved("trusted-apps@c1800000", 0xc180_0000, 0x1c0_0000),
     reserved("debug-vm@d0600000", 0xd060_0000, 0x10_0000),
+    // From Linux 7.3 on.
+    reserved("memory@f8500000", 0xf850_0000, 0x60_0000),
 ];

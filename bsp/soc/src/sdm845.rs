@@ -3,15 +3,15 @@
 //! Where a line says nothing else, it is from the device tree `sdm845-db845c` of Linux 6.12. Never run on silicon.
 
 use crate::description::{
-    Block, CmdDb, Cpus, Llcc, Master, Pdc, Reserved, Rsc, Scm, Serial, SerialKind, SmmuUnit, SocDescription, Timer,
-    Tlmm, Withheld, count_streams, ppi, reg, reserved, spi, streams,
+    Block, CmdDb, Cpus, Llcc, Master, Pdc, Reserved, Rsc, Scm, Serial, SerialKind, SmmuUnit, SmmuUnitKind,
+    SocDescription, Timer, Tlmm, Withheld, count_streams, ppi, reg, reserved, spi, streams,
 };
 use crate::family::{
-    DEBUG, EDGE, GICR_STRIDE, HIGH, LOW, apps_smmu, firmware_master, geni_uart, gicv3, gpu_smmu, group, master, qtimer,
-    serial, stream, watchdog, wrapper,
+    DEBUG, EDGE, GICR_STRIDE, HIGH, LOW, apps_smmu, firmware_master, geni_uart, gicv3, group, master, qtimer, serial,
+    stream, watchdog, wrapper,
 };
 use leasehold_drivers::gpio::tlmm::{Config, Placement, Target};
-use leasehold_drivers::smmu::v2::{Streams, Walks};
+use leasehold_drivers::smmu::v2::{Access, Implementation, Instance, Streams, Walks};
 use leasehold_drivers::{llcc, rpmh};
 use leasehold_memory_map::Kept;
 
@@ -91,15 +91,23 @@ const SMMUS: &[SmmuUnit] = &[
         MASTERS,
         &STREAMS,
     ),
-    gpu_smmu(
-        "/soc@0/iommu@5040000",
-        &[reg(0x0504_0000, 0x1_0000)],
-        Walks::Cleaned,
-        &[
+    // `qcom,smmu-v2`: no MMU-500.
+    SmmuUnit {
+        name: "gpu",
+        block: Block::new("/soc@0/iommu@5040000", &[reg(0x0504_0000, 0x1_0000)], &[]),
+        kind: SmmuUnitKind::V2(Instance {
+            registers: reg(0x0504_0000, 0x1_0000),
+            access: Access::LeftAlone,
+            implementation: Implementation::Other,
+            walks: Walks::Cleaned,
+            streams: &[],
+            tbus: None,
+        }),
+        masters: &[
             master("GPU", "/soc@0/gpu@5000000", &[stream(0)]),
             master("GMU", "/soc@0/gmu@506a000", &[stream(5)]),
         ],
-    ),
+    },
 ];
 
 const WITHHELD: &[Withheld] = &[
@@ -140,6 +148,12 @@ const WITHHELD: &[Withheld] = &[
         name: "ADSP and CDSP",
         registers: &[],
         nodes: &[Kept::Path("/remoteproc-adsp"), Kept::Path("/remoteproc-cdsp")],
+    },
+    // They can hold up and redirect what passes (Linux `arm-smmu-qcom-debug.c`).
+    Withheld {
+        name: "translation buffer units",
+        registers: &[reg(0x1508_0000, 0x8_0000)],
+        nodes: &[Kept::Compatible("qcom,sdm845-tbu")],
     },
     DEBUG,
 ];

@@ -163,7 +163,8 @@ pub const X1E80100: SocDescription = SocDescription {
     },
     // `/soc@0`, dma-ranges.
     ipa_bits: 40,
-    ram: &[reg(0x8000_0000, 0xff_8000_0000)],
+    // All but the high window of PCIe.
+    ram: &[reg(0x8000_0000, 0x6_c000_0000), reg(0x7_8000_0000, 0xf8_8000_0000)],
     gic: gicv3(
         "/soc@0/interrupt-controller@17000000",
         &[reg(0x1700_0000, 0x1_0000), reg(0x1708_0000, 0x30_0000)],

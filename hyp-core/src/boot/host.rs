@@ -13,7 +13,7 @@ use leasehold_memory_map::{
 const KERNEL_ALIGNMENT: u64 = 2 << 20;
 
 /// The most nodes that are kept from the host.
-const MAX_KEPT: usize = 16;
+const MAX_KEPT: usize = 48;
 
 /// `compatible` of SDEI (Documentation/devicetree/bindings/arm/firmware/sdei.txt).
 const SDEI: &str = "arm,sdei-1.0";

@@ -12,8 +12,8 @@ use leasehold_memory_map::{
     RegionKind,
 };
 
-/// The most ranges of RAM or of devices.
-const MAX_RANGES: usize = 32;
+/// The most ranges of RAM, of devices or of what is hidden: of X1E80100, a dozen redistributors have two each.
+const MAX_RANGES: usize = 72;
 
 /// The memory map, with the hypervisor's `image` and the machine's tree in it.
 pub(super) fn map(

@@ -6,6 +6,7 @@
 //!
 //! Trees of different kernels differ. What is known to differ is data, in [`known`], each line with its reason.
 
+mod check;
 mod compare;
 mod difference;
 pub mod known;
@@ -14,6 +15,7 @@ mod tree;
 pub mod values;
 mod write;
 
-pub use compare::compare;
+pub use check::{CheckError, check};
+pub use compare::{compare, compare_all};
 pub use difference::Difference;
 pub use tree::{Node, NodeId, Tree};

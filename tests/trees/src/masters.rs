@@ -68,6 +68,7 @@ const NO_MASTERS: &[&str] = &[
     // Audio codecs and the buses between them; samples come from the audio DSP.
     "audio-codec",
     "codec",
+    "sound",
     "soundwire",
     "soundwire-controller",
     // Engines of a GENI wrapper: the wrapper has the streams, and so has the DMA controller.

@@ -6,6 +6,30 @@ use std::collections::BTreeMap;
 /// What a blob must start at a multiple of, in bytes.
 const ALIGNMENT: usize = 8;
 
+/// A copy of a blob that starts where a blob must.
+pub(crate) struct Aligned {
+    storage: Vec<u8>,
+    start: usize,
+    len: usize,
+}
+
+impl Aligned {
+    pub fn new(blob: &[u8]) -> Aligned {
+        let mut storage = vec![0; blob.len() + ALIGNMENT];
+        let start = storage.as_ptr().align_offset(ALIGNMENT);
+        storage[start..start + blob.len()].copy_from_slice(blob);
+        Aligned {
+            storage,
+            start,
+            len: blob.len(),
+        }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.storage[self.start..self.start + self.len]
+    }
+}
+
 /// A node's place in a [`Tree`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(usize);
@@ -32,11 +56,8 @@ impl Tree {
     /// # Errors
     /// What is wrong with it first, as [`Fdt::new`].
     pub fn read(blob: &[u8]) -> Result<Tree, FdtError> {
-        let mut storage = vec![0; blob.len() + ALIGNMENT];
-        let start = storage.as_ptr().align_offset(ALIGNMENT);
-        let aligned = &mut storage[start..start + blob.len()];
-        aligned.copy_from_slice(blob);
-        let fdt = Fdt::new(aligned)?;
+        let aligned = Aligned::new(blob);
+        let fdt = Fdt::new(aligned.bytes())?;
         let mut tree = Tree {
             nodes: Vec::new(),
             reservations: fdt.reservations().collect(),
@@ -121,6 +142,18 @@ impl Tree {
         match properties.iter_mut().find(|(known, _)| known == name) {
             Some((_, old)) => *old = value.to_vec(),
             None => properties.push((name.into(), value.to_vec())),
+        }
+    }
+
+    /// Adds a node without properties, behind the others of `parent`. A phandle that it is given later is not looked up.
+    pub fn add(&mut self, parent: NodeId, name: &str) -> NodeId {
+        self.begin(Some(parent), name.into())
+    }
+
+    /// Takes a node away, with all that is in it.
+    pub fn cut(&mut self, node: NodeId) {
+        if let Some(parent) = self.nodes[node.0].parent {
+            self.nodes[parent.0].children.retain(|child| *child != node);
         }
     }
 

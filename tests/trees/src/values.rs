@@ -1,6 +1,6 @@
 //! What properties mean: registers as the CPU sees them, interrupts as the GIC counts them, streams, memory regions.
 
-use crate::tree::Node;
+use crate::tree::{Node, NodeId};
 use std::fmt;
 
 /// A range of addresses, as a tree gives it: it may be empty, or wrong.
@@ -258,8 +258,8 @@ pub fn is_gic(node: Node<'_>) -> bool {
 /// A stream, or several, of a master at an SMMU.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stream {
-    /// Where the SMMU's registers are, or its window begins.
-    pub smmu: u64,
+    /// The SMMU.
+    pub smmu: NodeId,
     /// The stream id.
     pub id: u32,
     /// Which of its bits do not matter.
@@ -285,26 +285,14 @@ impl fmt::Debug for Stream {
 /// A run of streams that a PCI host bridge gives to its requesters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamRun {
-    /// Where the SMMU's registers are.
-    pub smmu: u64,
+    /// The SMMU.
+    pub smmu: NodeId,
     /// The first requester id.
     pub requester: u32,
     /// The first stream id.
     pub first: u32,
     /// How many.
     pub count: u32,
-}
-
-/// Where an SMMU is: its first register range, or where its children's window starts.
-#[must_use]
-pub fn smmu_base(node: Node<'_>) -> Option<u64> {
-    if let Some(first) = registers(node).first() {
-        return Some(first.start);
-    }
-    let (address, _) = cells(node);
-    let ranges = node.words("ranges")?;
-    let (above, _) = cells(node.parent()?);
-    ranges.get(address..address + above).map(number)
 }
 
 /// The streams of a node's `iommus` in their order. `None` for an entry that points nowhere.
@@ -323,8 +311,8 @@ pub fn streams(node: Node<'_>) -> Vec<Option<Stream>> {
             found.push(None);
             break;
         };
-        found.push(smmu_base(smmu).map(|base| Stream {
-            smmu: base,
+        found.push(Some(Stream {
+            smmu: smmu.id(),
             id: cells.first().copied().unwrap_or(0),
             mask: cells.get(1).copied().unwrap_or(0),
         }));
@@ -354,7 +342,7 @@ pub fn stream_runs(node: Node<'_>) -> Vec<Option<StreamRun>> {
     };
     let entries = words.chunks(size).map(|entry| {
         Some(StreamRun {
-            smmu: smmu(entry[1]).and_then(smmu_base)?,
+            smmu: smmu(entry[1])?.id(),
             requester: entry[0],
             first: entry[2],
             count: entry[size - 1],

@@ -126,7 +126,7 @@ pub struct QTimer {
 pub struct SmmuUnit {
     /// Its name, for people.
     pub name: &'static str,
-    /// The unit; the first entry of `reg` has all of its registers.
+    /// The unit; the first entry of `reg` has all of its registers, where they are EL2's.
     pub block: Block,
     /// How it is driven.
     pub kind: SmmuUnitKind,
@@ -142,6 +142,21 @@ impl SmmuUnit {
             SmmuUnitKind::V2(instance) => matches!(instance.access, Access::Full),
             SmmuUnitKind::V3 => true,
         }
+    }
+
+    /// All of its registers that are EL2's, or nobody's.
+    #[must_use]
+    pub const fn registers(&self) -> PhysRange {
+        match &self.kind {
+            SmmuUnitKind::V2(instance) => instance.registers,
+            SmmuUnitKind::V3 => self.block.first(),
+        }
+    }
+
+    /// Whether the host has it: its node, and the registers that Secure code has left to it.
+    #[must_use]
+    pub const fn is_hosts(&self) -> bool {
+        matches!(self.access(), Access::SecureGlobal)
     }
 
     /// What EL2 may do with it.

@@ -2,13 +2,15 @@
 //!
 //! The same code runs on the board and, with models for registers, on the build machine: see [`Bus`].
 //!
-//! ```ignore
+//! ```text
 //! let soc = Qualcomm::over(bus, &qcs6490::QCS6490, Some(&qcs6490::QCS6490.uarts[0]))?;
 //! soc.matches(&tree)?;
 //! ```
 
 mod bus;
 mod port;
+#[cfg(test)]
+mod tests;
 
 mod units;
 mod windows;
@@ -16,6 +18,7 @@ mod windows;
 pub use bus::{Bus, Identity};
 pub use port::Port;
 pub use units::{AttachedUnits, MAX_UNITS, Units};
+pub use windows::{MAX_HIDDEN, MAX_WINDOWS, Windows};
 
 use crate::description::{Gic as GicDescription, SocDescription, Uart};
 use leasehold_drivers::interrupt::Gic;
@@ -23,7 +26,6 @@ use leasehold_drivers::interrupt::gicv2::Gicv2;
 use leasehold_drivers::interrupt::gicv3::Gicv3;
 use leasehold_hal::{InterruptController, InterruptError, Soc, SocError};
 use leasehold_memory_map::{Address, GicVersion, MachineTree, PhysRange};
-use windows::Windows;
 
 /// A SoC.
 #[derive(Debug)]
@@ -158,7 +160,7 @@ pub const fn registers(soc: &SocDescription, log: Option<&Uart>) -> crate::list:
     let mut n = 0;
     while n < soc.smmus.len() {
         if soc.smmus[n].contains() {
-            all = all.with(soc.smmus[n].block.first());
+            all = all.with(soc.smmus[n].registers());
         }
         n += 1;
     }

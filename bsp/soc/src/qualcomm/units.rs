@@ -64,7 +64,7 @@ impl<I: Io + Send + Sync> Units<I> {
         let mut memory = bus.smmu_memory();
         let mut found = Vec::new();
         for unit in described.iter().filter(|unit| unit.contains()) {
-            let registers = unit.block.first();
+            let registers = unit.registers();
             let unit = match unit.kind {
                 SmmuUnitKind::V2(instance) => Found::V2(v2::Inherited::over(bus.registers(registers), instance)?),
                 SmmuUnitKind::V3 => {
@@ -153,7 +153,7 @@ impl<I: Io + Send> AttachedIommu for AttachedUnits<I> {
     fn next_event(&mut self) -> Option<IommuEvent> {
         for _ in 0..self.units.len() {
             let turn = self.turn;
-            self.turn = (turn + 1) % self.units.len();
+            self.turn = if turn + 1 == self.units.len() { 0 } else { turn + 1 };
             let unit = self.units.get_mut(turn)?;
             if let Some(event) = either!(unit, unit => unit.next_event()) {
                 return Some(event);

@@ -32,8 +32,8 @@ impl Windows {
         for window in soc.windows {
             windows.seen.push(*window).map_err(|_| too_many(*window))?;
         }
-        for unit in soc.smmus {
-            windows.hide(unit.block.first())?;
+        for unit in soc.smmus.iter().filter(|unit| !unit.is_hosts()) {
+            windows.hide(unit.registers())?;
         }
         for registers in soc.withheld.iter().flat_map(|withheld| withheld.registers) {
             windows.hide(*registers)?;

@@ -152,8 +152,10 @@ fn compare_cache(subject: &mut Subject<'_>) {
     let banks: Vec<u64> = banks.map(|(_, bank)| offset(bank.start)).collect();
     let described: Vec<u64> = llcc.config.banks.iter().map(|bank| *bank as u64).collect();
     if banks != described {
-        let (described, found) = (format!("banks at {described:#x?}"), format!("banks at {banks:#x?}"));
-        subject.differences.of(node, "reg-names", described, found);
+        let told = |banks: &[u64]| format!("banks at {}", list(banks.iter().map(|bank| format!("{bank:#x}"))));
+        subject
+            .differences
+            .of(node, "reg-names", told(&described), told(&banks));
     }
     let broadcast = named.iter().find(|(name, _)| *name == "llcc_broadcast_base");
     let broadcast = broadcast.map_or("none".into(), |(_, span)| format!("{:#x}", offset(span.start)));

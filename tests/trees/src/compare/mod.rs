@@ -34,6 +34,15 @@ impl<'a> Subject<'a> {
 /// path. `None` where the board's machine is not described as data, or has no tree that can be had.
 #[must_use]
 pub fn compare(board: &Description, tree: &Tree) -> Option<Vec<Difference>> {
+    let known = Known::of(board.name);
+    let mut found = compare_all(board, tree)?;
+    found.retain(|found| !known.allows(found));
+    Some(found)
+}
+
+/// As [`compare`], with the differences that are known.
+#[must_use]
+pub fn compare_all(board: &Description, tree: &Tree) -> Option<Vec<Difference>> {
     let (soc, expected) = (board.soc()?, board.tree.as_ref()?);
     let mut subject = Subject {
         board,
@@ -48,8 +57,7 @@ pub fn compare(board: &Description, tree: &Tree) -> Option<Vec<Difference>> {
     details::compare(&mut subject);
     streams::compare(&mut subject);
     registers::compare(&mut subject);
-    let Subject { known, differences, .. } = subject;
-    let mut found: Vec<Difference> = differences.0.into_iter().filter(|found| !known.allows(found)).collect();
+    let mut found = subject.differences.0;
     found.sort();
     found.dedup();
     Some(found)

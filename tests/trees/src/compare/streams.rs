@@ -2,10 +2,9 @@
 
 use super::Subject;
 use crate::difference::list;
-use crate::tree::Node;
+use crate::tree::{Node, Tree};
 use crate::values::{Stream, StreamRun, stream_runs, streams};
 use leasehold_drivers::smmu::v2::Streams;
-use leasehold_memory_map::Address;
 use leasehold_soc::description::{Master, SmmuUnit, SmmuUnitKind};
 
 /// The streams of a node, and the property that has them.
@@ -33,7 +32,7 @@ pub(super) fn compare(subject: &mut Subject<'_>) {
         if let Some((described, _)) = wrong.first() {
             let streams: Vec<Stream> = wrong.iter().filter_map(|(_, stream)| *stream).collect();
             let found = match streams.len() == wrong.len() {
-                true => told(&streams),
+                true => told(subject.tree, &streams),
                 false => "an entry that points at no SMMU".into(),
             };
             subject.differences.of(node, property, described, found);
@@ -65,22 +64,32 @@ fn expand(run: StreamRun) -> Vec<Stream> {
     }
 }
 
-fn base(unit: &SmmuUnit) -> u64 {
-    unit.block.first().start().get()
-}
-
 fn is_below(node: Node<'_>, top: Node<'_>) -> bool {
     node.upwards().any(|above| above.id() == top.id())
 }
 
-fn is(stream: Stream, described: &Streams) -> bool {
-    (stream.id, stream.mask) == (u32::from(described.id), u32::from(described.mask))
+/// Whether each of a stream's ids is among others': a run of single ones is as good as one with a mask.
+fn is_among(stream: Stream, others: impl Iterator<Item = Stream> + Clone) -> bool {
+    let is = |id: u32| others.clone().any(|other| (other.id ^ id) & !other.mask == 0);
+    let free: Vec<u32> = (0..u32::BITS)
+        .map(|bit| 1 << bit)
+        .filter(|bit| stream.mask & bit != 0)
+        .collect();
+    (0..1_u32 << free.len()).all(|number| {
+        let bits = free.iter().enumerate().filter(|(index, _)| number >> index & 1 != 0);
+        is(bits.fold(stream.id & !stream.mask, |id, (_, bit)| id | bit))
+    })
 }
 
 /// Streams in words: those of one SMMU together.
-fn told(streams: &[Stream]) -> String {
+fn told(tree: &Tree, streams: &[Stream]) -> String {
     let units = streams.chunk_by(|one, next| one.smmu == next.smmu);
-    list(units.map(|unit| format!("{} (SMMU {:#x})", list(unit), unit[0].smmu)))
+    list(units.map(|unit| format!("{} ({})", list(unit), tree.node(unit[0].smmu).path())))
+}
+
+/// The SMMU that a unit describes.
+fn node_of<'a>(subject: &Subject<'a>, unit: &SmmuUnit) -> Option<Node<'a>> {
+    subject.node(unit.block.source.node()?)
 }
 
 fn described_is_found(subject: &mut Subject<'_>, unit: &SmmuUnit, master: &Master, all: &[Found<'_>]) {
@@ -91,20 +100,21 @@ fn described_is_found(subject: &mut Subject<'_>, unit: &SmmuUnit, master: &Maste
             .at(path, "", format!("a node, {}", master.name), "none");
         return;
     };
+    // An SMMU that is not there has been told of.
+    let Some(smmu) = node_of(subject, unit) else { return };
     let own: Vec<&Found<'_>> = all.iter().filter(|found| is_below(found.node, top)).collect();
-    let is_found = |described: &&Streams| {
-        let mut streams = own.iter().filter_map(|found| found.stream);
-        streams.any(|stream| stream.smmu == base(unit) && is(stream, described))
-    };
-    let missing: Vec<Stream> = master
-        .streams
+    let at_unit = own
         .iter()
-        .filter(|described| !is_found(described))
-        .map(|described| Stream {
-            smmu: base(unit),
-            id: described.id.into(),
-            mask: described.mask.into(),
-        })
+        .filter_map(|found| found.stream)
+        .filter(|stream| stream.smmu == smmu.id());
+    let at_unit: Vec<Stream> = at_unit.collect();
+    let described = master.streams.iter().map(|own| Stream {
+        smmu: smmu.id(),
+        id: own.id.into(),
+        mask: own.mask.into(),
+    });
+    let missing: Vec<Stream> = described
+        .filter(|one| !is_among(*one, at_unit.iter().copied()))
         .collect();
     if !missing.is_empty() {
         let property = own.first().map_or("iommus", |found| found.property);
@@ -113,7 +123,8 @@ fn described_is_found(subject: &mut Subject<'_>, unit: &SmmuUnit, master: &Maste
             .filter(|found| !is_anothers(subject, unit, found.node, top))
             .filter_map(|found| found.stream)
             .collect();
-        subject.differences.of(top, property, told(&missing), told(&there));
+        let (missing, there) = (told(subject.tree, &missing), told(subject.tree, &there));
+        subject.differences.of(top, property, missing, there);
     }
 }
 
@@ -130,7 +141,10 @@ fn is_anothers(subject: &Subject<'_>, unit: &SmmuUnit, node: Node<'_>, top: Node
 fn not_described(subject: &Subject<'_>, found: &Found<'_>) -> Option<String> {
     let Found { node, stream, .. } = *found;
     let soc = subject.soc;
-    let unit = |stream: Stream| soc.smmus.iter().find(|unit| base(unit) == stream.smmu);
+    let unit = |stream: Stream| {
+        let mut units = soc.smmus.iter();
+        units.find(|unit| node_of(subject, unit).is_some_and(|node| node.id() == stream.smmu))
+    };
     let Some((stream, unit)) = stream.and_then(|stream| Some((stream, unit(stream)?))) else {
         return Some("streams of described SMMUs".into());
     };
@@ -139,8 +153,12 @@ fn not_described(subject: &Subject<'_>, found: &Found<'_>) -> Option<String> {
         top.is_some_and(|top| is_below(node, top))
     });
     let named: Vec<&Master> = named.collect();
-    let mut described = named.iter().flat_map(|master| master.streams);
-    if !(is_v3(unit) && !named.is_empty() || described.any(|own| is(stream, own))) {
+    let all = named.iter().flat_map(|master| master.streams).map(|own| Stream {
+        id: own.id.into(),
+        mask: own.mask.into(),
+        ..stream
+    });
+    if !(is_v3(unit) && !named.is_empty() || is_among(stream, all)) {
         let described = named.iter().flat_map(|master| master.streams);
         return Some(list(described.map(|own| format!("{:#x}/{:#x}", own.id, own.mask))));
     }

@@ -1,0 +1,150 @@
+//! The boards that have a twin, and what each boots with.
+
+use crate::board::{Db410c, Db845c, QemuVirt, QualcommTwin, Rb3gen2, Rb5, Sm8550Hdk, Sm8650Hdk, X1e80100Crd};
+use crate::machine::Machine;
+use crate::profile::{self, Profile};
+use crate::report::{self, Reports};
+use crate::twin::{SOUND, Setting, Twin, nothing};
+use leasehold_boards::Described;
+use leasehold_memory_map::MachineTree;
+use leasehold_trees::Tree;
+use std::path::{Path, PathBuf};
+
+/// Where a tree comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum Source {
+    /// It is in the repository: this file of `memory-map/tests/data`.
+    Kept(&'static str),
+    /// It is unpacked from Debian's kernel package of this series, under `target/trees`, where the board's description says.
+    Debian(&'static str),
+}
+
+/// A board on a tree.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject {
+    /// The golden files' folder.
+    pub name: &'static str,
+    /// The board's name.
+    pub board: &'static str,
+    /// Where its tree is from.
+    pub source: Source,
+    boot: fn(Tree, &str) -> Result<Reports, String>,
+}
+
+/// All of them. A board is on the kernel for which its description was made; where it came later, on a later one.
+pub const ALL: &[Subject] = &[
+    Subject {
+        name: "qemu-virt",
+        board: "qemu-virt",
+        source: Source::Kept("virt-gicv3.dtb"),
+        boot: qemu_virt,
+    },
+    Subject {
+        name: "qemu-virt-gicv2",
+        board: "qemu-virt",
+        source: Source::Kept("virt-gicv2.dtb"),
+        boot: qemu_virt,
+    },
+    subject("db410c", |tree, source| {
+        qualcomm::<Db410c>(tree, source, &profile::CORTEX_A53)
+    }),
+    subject("db845c", |tree, source| {
+        qualcomm::<Db845c>(tree, source, &profile::CORTEX_A55)
+    }),
+    subject("rb3gen2", |tree, source| {
+        qualcomm::<Rb3gen2>(tree, source, &profile::CORTEX_A55)
+    }),
+    subject("rb5", |tree, source| {
+        qualcomm::<Rb5>(tree, source, &profile::CORTEX_A55)
+    }),
+    subject("sm8550-hdk", |tree, source| {
+        qualcomm::<Sm8550Hdk>(tree, source, &profile::CORTEX_A510)
+    }),
+    subject("sm8650-hdk", |tree, source| {
+        qualcomm::<Sm8650Hdk>(tree, source, &profile::CORTEX_A510)
+    }),
+    subject("x1e80100-crd", |tree, source| {
+        qualcomm::<X1e80100Crd>(tree, source, &profile::ORYON)
+    }),
+];
+
+const fn subject(name: &'static str, boot: fn(Tree, &str) -> Result<Reports, String>) -> Subject {
+    Subject {
+        name,
+        board: name,
+        source: Source::Debian("6.12"),
+        boot,
+    }
+}
+
+/// QEMU's `virt` machine, on `tree`.
+///
+/// # Errors
+/// Why it does not come to its host's entry, or what is wrong there.
+fn qemu_virt(tree: Tree, source: &str) -> Result<Reports, String> {
+    let setting = Setting {
+        tree,
+        profile: &profile::QEMU_VIRT,
+        machine: &|loaded, memory, image| {
+            let tree = MachineTree::parse(&loaded.blob.1).expect("the loader's tree");
+            Machine::qemu_virt(&tree, memory, image, SOUND)
+        },
+        spoil: &nothing,
+    };
+    report::reports(Twin::<QemuVirt>::boot(setting)?, source)
+}
+
+/// A board with a SoC of Qualcomm's.
+fn qualcomm<D: Described>(tree: Tree, source: &str, profile: &'static Profile) -> Result<Reports, String> {
+    let setting = Setting {
+        tree,
+        profile,
+        machine: &|loaded, memory, image| Machine::qualcomm(D::BOARD, memory, image, loaded.picture),
+        spoil: &nothing,
+    };
+    report::reports(Twin::<QualcommTwin<D>>::boot(setting)?, source)
+}
+
+/// The project's root.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+impl Subject {
+    /// The tree's file. `None` where it has not been fetched.
+    #[must_use]
+    pub fn file(&self) -> Option<PathBuf> {
+        match self.source {
+            Source::Kept(file) => Some(root().join("memory-map/tests/data").join(file)),
+            Source::Debian(series) => {
+                let tree = leasehold_boards::find(self.board)?.tree?;
+                let kernels = std::fs::read_dir(root().join("target/trees")).ok()?;
+                kernels
+                    .flatten()
+                    .filter(|kernel| kernel.file_name().to_string_lossy().starts_with(&format!("{series}.")))
+                    .map(|kernel| kernel.path().join(tree.file))
+                    .find(|file| file.is_file())
+            }
+        }
+    }
+
+    /// Boots it on the tree in `file`.
+    ///
+    /// # Errors
+    /// Why there is no tree, why the board does not come to its host's entry, or what is wrong there.
+    pub fn reports(&self, file: &Path) -> Result<Reports, String> {
+        let blob = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let tree = Tree::read(&blob).map_err(|error| format!("{}: {error:?}", file.display()))?;
+        let source = match self.source {
+            Source::Kept(file) => file.to_owned(),
+            Source::Debian(series) => {
+                let file = leasehold_boards::find(self.board).and_then(|board| board.tree);
+                format!(
+                    "{} of Debian's Linux {series}",
+                    file.map_or("no tree", |tree| tree.file)
+                )
+            }
+        };
+        (self.boot)(tree, &source)
+    }
+}
