@@ -57,6 +57,8 @@ const ROOMS: &[Room] = &[
     room("leasectl", Target::Linux, &[ABI]),
     room(FLASH, Target::Machine, &[MEMORY_MAP, ABI]),
     room(TESTS, Target::Machine, &[FLASH, MEMORY_MAP, ABI]),
+    // What the boards are made of. It is one of them for nobody.
+    room(BOARDS, Target::Anywhere, &[SOC, HYP_CORE, HAL, MEMORY_MAP, ABI]),
     // It holds descriptions against device trees.
     room(TREES, Target::Machine, &[BOARDS, SOC, DRIVERS, HAL, MEMORY_MAP, FDT]),
     // It is EL2 on the build machine, on models: it sees what a board sees, and what looks at it from outside.
@@ -69,12 +71,16 @@ const ROOMS: &[Room] = &[
     room(
         "xtask",
         Target::Machine,
-        &[TREES, TESTS, FLASH, HYP_CORE, MEMORY_MAP, ABI],
+        &[TREES, BOARDS, TESTS, FLASH, HYP_CORE, MEMORY_MAP, ABI],
     ),
 ];
 
-/// Every folder of `boards/`.
-const BOARD: Room = room("boards", Target::Bare, &[SOC, HYP_CORE, DRIVERS, HAL, MEMORY_MAP, ABI]);
+/// Every folder of `boards/` but the common one.
+const BOARD: Room = room(
+    "boards",
+    Target::Bare,
+    &[BOARDS, SOC, HYP_CORE, DRIVERS, HAL, MEMORY_MAP, ABI],
+);
 
 /// What the doors need to know of a package.
 #[derive(Clone, Debug)]
@@ -124,11 +130,8 @@ impl Crate {
     }
 
     fn room(&self) -> Result<&'static Room> {
-        let found = if self.board {
-            Some(&BOARD)
-        } else {
-            ROOMS.iter().find(|room| room.name == self.name)
-        };
+        let board = self.board.then_some(&BOARD);
+        let found = ROOMS.iter().find(|room| room.name == self.name).or(board);
         match found {
             Some(room) => Ok(room),
             None => bail!(

@@ -2,6 +2,7 @@
 
 pub mod abi;
 pub mod bench;
+pub mod boards;
 pub mod build;
 pub mod check_tree;
 mod doors;

@@ -5,7 +5,7 @@ mod count;
 use crate::build::{self, Profile};
 use crate::run::hosts;
 use crate::setup::kernel::{self, Version};
-use crate::setup::{qemu, toolchain};
+use crate::setup::{qemu, toolchain, trees};
 use crate::{process, ui, workspace};
 use anyhow::{Context, Result, bail};
 use count::Counter;
@@ -39,9 +39,16 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     let mut counter = Counter::default();
     let mut tests = cargo_test(&args);
-    // The scenarios come later, when what they run is built.
-    tests.arg("--no-fail-fast").env(VARIABLE, "none");
+    // The scenarios come later, when what they run is built, and so does what needs real device trees.
+    tests
+        .arg("--no-fail-fast")
+        .env(VARIABLE, "none")
+        .env(trees::VARIABLE, "none");
     run_tests(tests, &args, &mut counter)?;
+    if let Err(error) = run_tree_tests(&args, &mut counter) {
+        ui::error(&error.context("the tests against device trees did not run"));
+        counter.fail("the tests against device trees");
+    }
     let built = artifacts(args.quick);
     let scenarios = built.and_then(|artifacts| {
         let path = workspace::target("run").join("artifacts.json");
@@ -66,6 +73,23 @@ pub fn run(args: Args) -> Result<()> {
     } else {
         Ok(())
     }
+}
+
+/// What is compared with the trees of Debian's kernels.
+fn run_tree_tests(args: &Args, counter: &mut Counter) -> Result<()> {
+    // The newest come in a package of 5 MB, the others in those of their kernels.
+    let kernels: &[Version] = if args.quick { &[Version::V7_3] } else { &Version::ALL };
+    let folders = kernels
+        .iter()
+        .map(|kernel| trees::get(*kernel))
+        .collect::<Result<Vec<_>>>()?;
+    let mut tests = cargo_test(args);
+    tests
+        .args(["--package", "leasehold-trees", "--test", "boards"])
+        .args(["--package", "leasehold-memory-map", "--test", "qualcomm"])
+        .args(["--no-fail-fast"])
+        .env(trees::VARIABLE, std::env::join_paths(folders)?);
+    run_tests(tests, args, counter)
 }
 
 fn cargo_test(args: &Args) -> Command {

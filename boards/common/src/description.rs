@@ -5,6 +5,9 @@ use leasehold_hyp_core::fault::Policy;
 use leasehold_memory_map::PhysAddr;
 use leasehold_soc::description::{Reserved, SocDescription, Uart};
 
+/// Why a board has [`Policy::DEFAULT`](leasehold_hyp_core::fault::Policy::DEFAULT).
+pub const STOCK_LINUX: &str = "for a stock Linux: it lives through every access, and the offender alone is told";
+
 /// What a board's support stands on. Nobody must take one for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {

@@ -7,6 +7,7 @@
 // A board's `board.rs` is compiled into its own image, and into this crate for tools.
 extern crate self as leasehold_boards;
 
+mod config;
 mod description;
 pub mod qualcomm;
 #[cfg(not(target_os = "none"))]
@@ -17,7 +18,8 @@ pub use leasehold_hyp_core::fault::Policy;
 pub use leasehold_memory_map::PhysAddr;
 pub use leasehold_soc as soc;
 
-pub use description::{Description, El2Entry, Facts, Firmware, Machine, Tier, Tree};
+pub use config::Lists;
+pub use description::{Description, El2Entry, Facts, Firmware, Machine, STOCK_LINUX, Tier, Tree};
 pub use qualcomm::{Described, QualcommBoard};
 #[cfg(not(target_os = "none"))]
 pub use tools::{all, find, link};

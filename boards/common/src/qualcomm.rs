@@ -1,16 +1,13 @@
 //! The core's view of a board with a SoC of Qualcomm's.
 
-use crate::Description;
+use crate::{Description, Lists};
 use core::marker::PhantomData;
 use leasehold_hal::{Soc, SocError};
-use leasehold_hyp_core::board::{Board, BoardConfig, El2Entry};
+use leasehold_hyp_core::board::{Board, BoardConfig};
 use leasehold_memory_map::{Kept, MachineTree, PhysRange};
 use leasehold_soc::description::{Gic, SocDescription, Uart};
 use leasehold_soc::list::List;
 use leasehold_soc::qualcomm::{self, Identity, Port, Qualcomm};
-
-/// Why a board has [`Policy::DEFAULT`](leasehold_hyp_core::fault::Policy::DEFAULT).
-pub const STOCK_LINUX: &str = "for a stock Linux: it lives through every access, and the offender alone is told";
 
 /// What has been verified of a board that this project has never had in its hands.
 pub const TREE_AND_MODELS: &[&str] = &[
@@ -85,33 +82,6 @@ pub const fn kept(board: &Description) -> List<Kept<'static>, MAX_KEPT> {
     kept
 }
 
-/// The configuration of the board, whose lists are `registers`, `kept` and `uncontained`.
-#[must_use]
-pub const fn config(
-    board: &'static Description,
-    registers: &'static [PhysRange],
-    kept: &'static [Kept<'static>],
-    uncontained: &'static [&'static str],
-) -> BoardConfig {
-    BoardConfig {
-        name: board.name,
-        load_address: board.load_address,
-        entry: match board.entry {
-            crate::El2Entry::GunyahExit(_) => El2Entry::GunyahExit,
-            crate::El2Entry::Loader(_) | crate::El2Entry::Unknown(_) => El2Entry::Loader,
-        },
-        registers,
-        ram: parts(board).0.ram,
-        kept,
-        policy: board.policy,
-        // DFSC 0b110010 is not allotted (Arm ARM, ESR_EL1, "ISS encoding for an exception from a Data Abort").
-        new_syndrome: 0x32,
-        overrides: board.overrides,
-        uncontained_masters: uncontained,
-        accept_uncontained: board.accept_uncontained,
-    }
-}
-
 impl<D: Described> QualcommBoard<D> {
     const REGISTERS: &'static List<PhysRange, 16> = &registers(D::BOARD);
     const KEPT: &'static List<Kept<'static>, MAX_KEPT> = &kept(D::BOARD);
@@ -121,12 +91,12 @@ impl<D: Described> QualcommBoard<D> {
 impl<D: Described> Board for QualcommBoard<D> {
     type Soc = Qualcomm;
 
-    const CONFIG: BoardConfig = config(
-        D::BOARD,
-        Self::REGISTERS.as_slice(),
-        Self::KEPT.as_slice(),
-        Self::UNCONTAINED.as_slice(),
-    );
+    const CONFIG: BoardConfig = D::BOARD.config(&Lists {
+        registers: Self::REGISTERS.as_slice(),
+        ram: parts(D::BOARD).0.ram,
+        kept: Self::KEPT.as_slice(),
+        uncontained: Self::UNCONTAINED.as_slice(),
+    });
 
     fn console() -> Result<<Self::Soc as Soc>::Console, SocError> {
         // SAFETY: this image is for the board; the core calls this once, with `CONFIG.registers` mapped for good.

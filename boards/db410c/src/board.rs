@@ -1,7 +1,7 @@
 //! DragonBoard 410c (APQ8016).
 
 use leasehold_boards::soc::apq8016::{self, APQ8016};
-use leasehold_boards::{Description, El2Entry, Firmware, Machine, PhysAddr, Policy, Tier, Tree, qualcomm};
+use leasehold_boards::{Description, El2Entry, Firmware, Machine, PhysAddr, Policy, STOCK_LINUX, Tier, Tree, qualcomm};
 
 /// The board.
 pub const BOARD: Description = Description {
@@ -20,7 +20,7 @@ pub const BOARD: Description = Description {
     entry: El2Entry::Loader("qhypstub in the hyp partition; TF-A in place of TrustZone"),
     firmware: Firmware::Qualcomm,
     policy: Policy::DEFAULT,
-    policy_reason: qualcomm::STOCK_LINUX,
+    policy_reason: STOCK_LINUX,
     overrides: false,
     // Half of the SoC reaches all memory. Its owner must say so before anything can be lent.
     accept_uncontained: false,

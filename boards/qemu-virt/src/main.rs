@@ -2,8 +2,8 @@
 #![no_std]
 #![no_main]
 
+mod board;
 mod config;
-mod layout;
 
 use leasehold_hal::{Soc, SocError};
 use leasehold_hyp_core::board::{Board, BoardConfig, El2Entry};
@@ -17,7 +17,7 @@ impl Board for QemuVirt {
     type Soc = qemu_virt::QemuVirt;
 
     const CONFIG: BoardConfig = BoardConfig {
-        // For tests, as XBL does on boards with Gunyah.
+        // For tests, entered as by XBL on boards with Gunyah.
         entry: if cfg!(feature = "gunyah-exit") {
             El2Entry::GunyahExit
         } else {

@@ -1,7 +1,7 @@
 //! RB3 Gen 2 (QCS6490).
 
 use leasehold_boards::soc::qcs6490::{self, QCS6490};
-use leasehold_boards::{Description, El2Entry, Firmware, Machine, PhysAddr, Policy, Tier, Tree, qualcomm};
+use leasehold_boards::{Description, El2Entry, Firmware, Machine, PhysAddr, Policy, STOCK_LINUX, Tier, Tree, qualcomm};
 
 /// The board.
 pub const BOARD: Description = Description {
@@ -20,7 +20,7 @@ pub const BOARD: Description = Description {
     entry: El2Entry::GunyahExit("Gunyah exit by SMC; vendor's configuration without Gunyah; TF-A"),
     firmware: Firmware::Qualcomm,
     policy: Policy::DEFAULT,
-    policy_reason: qualcomm::STOCK_LINUX,
+    policy_reason: STOCK_LINUX,
     overrides: false,
     accept_uncontained: false,
     verified: qualcomm::TREE_AND_MODELS,

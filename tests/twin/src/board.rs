@@ -26,9 +26,9 @@ fn bus() -> TwinBus {
 }
 
 #[path = "../../../boards/qemu-virt/src"]
-mod image {
+mod qemu_virt_image {
+    mod board;
     pub mod config;
-    mod layout;
 }
 
 /// QEMU's `virt` machine.
@@ -37,7 +37,7 @@ pub struct QemuVirt;
 impl Board for QemuVirt {
     type Soc = qemu_virt::QemuVirt<TwinBus>;
 
-    const CONFIG: BoardConfig = image::config::CONFIG;
+    const CONFIG: BoardConfig = qemu_virt_image::config::CONFIG;
 
     fn console() -> Result<ConsoleOf<Self>, SocError> {
         Ok(qemu_virt::QemuVirt::console_on(&bus())?)

@@ -4,6 +4,7 @@ use crate::{Outcome, own_files, read};
 use leasehold_boards::Description;
 use leasehold_memory_map::Address;
 use leasehold_soc::description::SocDescription;
+use leasehold_trees::known::{self, Fact};
 use leasehold_trees::values::{interrupts, is_gic, registers, stream_runs, streams};
 use leasehold_trees::{Node, NodeId, Tree, compare};
 use std::path::Path;
@@ -29,8 +30,11 @@ pub fn all(board: &'static Description, folder: &Path) -> Outcome {
             changes.extend(restreamed(node));
         }
         changes.extend(of_reserved(&tree));
+        changes.extend(over_hidden(soc, &tree));
         changes.extend(switched_off(board, soc, &tree));
         changes.extend(named_otherwise(&tree));
+        // Streams that other kernels' trees have not are known to be missing there.
+        changes.retain(|change| change.value.is_some() || !is_known(board, &tree, change));
         told(board, tree, &changes)?;
     }
     Ok(())
@@ -67,23 +71,33 @@ fn of_reserved(tree: &Tree) -> Vec<Change> {
         .collect()
 }
 
+fn is_known(board: &Description, tree: &Tree, change: &Change) -> bool {
+    let changed = format!("{}:{}", tree.node(change.node).path(), change.property);
+    let mut lines = known::lines().filter_map(|(_, line)| line.ok());
+    lines.any(|line| line.board == board.name && matches!(line.fact, Fact::Differs { place, .. } if place == changed))
+}
+
 /// Makes each change, looks for it, and undoes it.
 fn told(board: &Description, mut tree: Tree, changes: &[Change]) -> Outcome {
     let mut kinds: Vec<&str> = changes.iter().map(|change| change.what).collect();
     kinds.sort_unstable();
     kinds.dedup();
-    if kinds.len() < 8 || changes.len() < 50 {
+    if kinds.len() < 10 || changes.len() < 50 {
         return Err(format!("only {} changes, of the kinds {kinds:?}", changes.len()).into());
     }
     let mut silent = Vec::new();
     for change in changes {
         let before = tree.node(change.node).get(&change.property).map(<[u8]>::to_vec);
-        let path = tree.node(change.node).path();
+        let node = tree.node(change.node);
+        let path = node.path();
+        // What is gone is told of the master that is described, which may be a node above.
+        let above: Vec<String> = node.upwards().skip(1).map(Node::path).collect();
+        let is_told = |place: &str| place == path || change.value.is_none() && above.iter().any(|above| above == place);
         put(&mut tree, change.node, &change.property, change.value.as_deref());
         let differences = compare(board, &tree).unwrap_or_default();
         if !differences
             .iter()
-            .any(|one| one.path == path && one.property == change.property)
+            .any(|one| is_told(&one.path) && one.property == change.property)
         {
             let others: Vec<String> = differences.iter().map(|one| one.place()).collect();
             silent.push(format!("{path}:{}, {}; told: {others:?}", change.property, change.what));
@@ -143,7 +157,28 @@ fn rewired(node: Node<'_>) -> Vec<Change> {
     ]
 }
 
-/// A stream more, the first one gone, and another SMMU's.
+/// Registers of a device that nobody describes, laid over those that EL2 hides: the first unit's, or a trace port.
+fn over_hidden(soc: &SocDescription, tree: &Tree) -> Vec<Change> {
+    const UNDESCRIBED: [&str; 3] = ["thermal-sensor", "rng", "hwlock"];
+    let hidden = soc.withheld.iter().flat_map(|withheld| withheld.registers).next();
+    let Some(hidden) = hidden.map(|range| range.start().get()) else {
+        return Vec::new();
+    };
+    let nodes = tree
+        .nodes()
+        .filter(|node| UNDESCRIBED.contains(&node.kind()) && node.is_enabled());
+    let nodes = nodes.filter(|node| !registers(*node).is_empty());
+    nodes
+        .filter_map(|node| {
+            let mut words = node.words("reg")?;
+            let low = node.parent()?.word("#address-cells")? as usize - 1;
+            *words.get_mut(low)? = u32::try_from(hidden).ok()?;
+            Some(change(node, "reg", bytes(&words), "registers laid over hidden ones"))
+        })
+        .collect()
+}
+
+/// A stream more, another in place of the first, and all gone.
 fn restreamed(node: Node<'_>) -> Vec<Change> {
     let mut changes = Vec::new();
     if let (Some(words), Some(Some(_))) = (node.words("iommus"), streams(node).first()) {
@@ -161,6 +196,10 @@ fn restreamed(node: Node<'_>) -> Vec<Change> {
         let mut other = words.clone();
         other[1] ^= 0x4000;
         changes.push(change(node, "iommus", bytes(&other), "a stream changed"));
+        changes.push(Change {
+            value: None,
+            ..change(node, "iommus", Vec::new(), "the streams gone")
+        });
     }
     if let (Some(words), Some(Some(_))) = (node.words("iommu-map"), stream_runs(node).first()) {
         let mut longer = words.clone();
