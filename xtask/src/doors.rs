@@ -65,7 +65,9 @@ const ROOMS: &[Room] = &[
     room(
         TWIN,
         Target::Machine,
-        &[TREES, TESTS, FLASH, BOARDS, HYP_CORE, SOC, DRIVERS, HAL, MEMORY_MAP, FDT, ABI],
+        &[
+            TREES, TESTS, FLASH, BOARDS, HYP_CORE, SOC, DRIVERS, HAL, MEMORY_MAP, FDT, ABI,
+        ],
     ),
     // It reads a fault policy as EL2 does, so that a wrong one is told before anything is built.
     room(

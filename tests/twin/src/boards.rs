@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub enum Source {
     /// It is in the repository: this file of `memory-map/tests/data`.
     Kept(&'static str),
-    /// It is unpacked from Debian's kernel package of this series, under `target/trees`, where the board's description says.
+    /// It is in Debian's kernel package of this series, where the board's description says.
     Debian(&'static str),
 }
 
@@ -111,19 +111,25 @@ fn root() -> PathBuf {
 }
 
 impl Subject {
-    /// The tree's file. `None` where it has not been fetched.
+    /// Whether its tree is fetched, and not in the repository.
     #[must_use]
-    pub fn file(&self) -> Option<PathBuf> {
+    pub const fn needs_fetched_tree(&self) -> bool {
+        matches!(self.source, Source::Debian(_))
+    }
+
+    /// The tree's file, where it is fetched in one of `folders`, each a kernel's. `None` where it is in none.
+    #[must_use]
+    pub fn file(&self, folders: &[PathBuf]) -> Option<PathBuf> {
         match self.source {
             Source::Kept(file) => Some(root().join("memory-map/tests/data").join(file)),
             Source::Debian(series) => {
                 let tree = leasehold_boards::find(self.board)?.tree?;
-                let kernels = std::fs::read_dir(root().join("target/trees")).ok()?;
-                kernels
-                    .flatten()
-                    .filter(|kernel| kernel.file_name().to_string_lossy().starts_with(&format!("{series}.")))
-                    .map(|kernel| kernel.path().join(tree.file))
-                    .find(|file| file.is_file())
+                let of_series = |folder: &&PathBuf| {
+                    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+                    name.starts_with(&format!("{series}."))
+                };
+                let mut files = folders.iter().filter(of_series).map(|folder| folder.join(tree.file));
+                files.find(|file| file.is_file())
             }
         }
     }
