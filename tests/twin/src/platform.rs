@@ -97,10 +97,6 @@ impl Platform for TwinPlatform {
         0
     }
 
-    fn counter_frequency(&self) -> u64 {
-        19_200_000
-    }
-
     fn firmware(&self, [function, what, ..]: [u64; 4]) -> [u64; 4] {
         assert_eq!(
             function,
