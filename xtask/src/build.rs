@@ -137,7 +137,7 @@ fn bare_build(toolchain: &Toolchain, package: &str, profile: Profile) -> Command
 }
 
 /// Builds one program, and puts its ELF file and its flat binary into `target/images`.
-fn image(cargo: Command, bin: &str, name: &str) -> Result<Image> {
+pub(crate) fn image(cargo: Command, bin: &str, name: &str) -> Result<Image> {
     let built = executable(cargo, bin)?;
     let data = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
     let flat = elf::flatten(&data).with_context(|| format!("{} is no image", built.display()))?;

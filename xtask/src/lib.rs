@@ -11,6 +11,7 @@ mod initramfs;
 pub mod lint;
 pub mod linux;
 pub mod matrix;
+mod porting;
 pub mod process;
 pub mod run;
 pub mod setup;

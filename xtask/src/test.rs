@@ -1,6 +1,7 @@
 //! `cargo xtask test`: the build machine's tests, then the whole system under QEMU.
 
 mod count;
+mod images;
 
 use crate::build::{self, Profile};
 use crate::run::hosts;
@@ -17,6 +18,8 @@ use std::process::{Command, Stdio};
 
 /// The board that the scenarios run.
 const BOARD: &str = "qemu-virt";
+/// QEMU's other machines, on which the main job is done.
+const MACHINES: [&str; 2] = ["qemu-zcu102", "qemu-imx8mp"];
 /// The bare-metal programs that the scenarios run.
 const GUESTS: [&str; 5] = ["demo", "guest", "testhost", "testguest", "stub"];
 
@@ -48,6 +51,10 @@ pub fn run(args: Args) -> Result<()> {
     if let Err(error) = run_tree_tests(&args, &mut counter) {
         ui::error(&error.context("the tests against device trees did not run"));
         counter.fail("the tests against device trees");
+    }
+    match toolchain::get() {
+        Ok(toolchain) => images::test(&toolchain, args.filter.as_deref(), &mut counter),
+        Err(error) => counter.judge("boards", Err(error)),
     }
     let built = artifacts(args.quick);
     let scenarios = built.and_then(|artifacts| {
@@ -138,6 +145,12 @@ fn artifacts(quick: bool) -> Result<Artifacts> {
         let image = build::board(&toolchain, BOARD, profile, &features)?;
         let (elf, image) = (image.elf, image.image);
         artifacts.boards.insert(name, Board { elf, image });
+    }
+    for name in MACHINES {
+        ui::step("Building", format_args!("Leasehold for {name}"));
+        let image = build::board(&toolchain, name, Profile::Release, &[])?;
+        let (elf, image) = (image.elf, image.image);
+        artifacts.machines.insert(name.to_owned(), Board { elf, image });
     }
     ui::step("Building", "the bare-metal hosts and guests");
     for program in GUESTS {

@@ -1,12 +1,12 @@
-//! The board's configuration, which its image and its twin on the build machine share.
+//! The board's configuration, which the image and its twin on the build machine share.
 
 use super::board::BOARD;
-use leasehold_boards::{Lists, PhysAddr};
+use leasehold_boards::Lists;
 use leasehold_hyp_core::board::BoardConfig;
-use leasehold_memory_map::PhysRange;
+use leasehold_memory_map::{PhysAddr, PhysRange};
 use leasehold_soc::qemu_virt;
 
-/// The board's constant and the machine's lists together.
+/// What the board's author decides, and what follows from the machine.
 pub const CONFIG: BoardConfig = BOARD.config(&Lists {
     registers: qemu_virt::REGISTERS,
     // From 1 GiB on, 255 GiB at most (`hw/arm/virt.c`, VIRT_MEM).

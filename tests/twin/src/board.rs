@@ -26,7 +26,7 @@ fn bus() -> TwinBus {
 }
 
 #[path = "../../../boards/qemu-virt/src"]
-mod qemu_virt_image {
+mod image {
     mod board;
     pub mod config;
 }
@@ -37,7 +37,7 @@ pub struct QemuVirt;
 impl Board for QemuVirt {
     type Soc = qemu_virt::QemuVirt<TwinBus>;
 
-    const CONFIG: BoardConfig = qemu_virt_image::config::CONFIG;
+    const CONFIG: BoardConfig = image::config::CONFIG;
 
     fn console() -> Result<ConsoleOf<Self>, SocError> {
         Ok(qemu_virt::QemuVirt::console_on(&bus())?)

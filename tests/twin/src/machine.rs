@@ -8,6 +8,7 @@ use leasehold_drivers::smmu::v2::Streams;
 use leasehold_drivers::smmu::v2::model as v2;
 use leasehold_drivers::smmu::v3::MEMORY_BYTES;
 use leasehold_drivers::smmu::v3::model::{self as v3, SimMemory, Window};
+use leasehold_drivers::watchdog::kpss;
 use leasehold_memory_map::{Address, GicVersion, MachineTree, PhysAddr, PhysRange};
 use leasehold_soc::description::{self, Gic, SmmuUnit, SmmuUnitKind, SocDescription, UartKind};
 use leasehold_soc::qemu_virt;
@@ -28,6 +29,8 @@ pub enum ModelIo {
     Console(ConsoleModel),
     /// The registers of a GENI wrapper, of which one says its version.
     Wrapper,
+    /// The application CPUs' watchdog.
+    Watchdog(kpss::model::Model),
     /// Memory.
     Memory(Window),
 }
@@ -45,6 +48,7 @@ macro_rules! each {
             ModelIo::Console(ConsoleModel::Pl011($inner)) => $do,
             ModelIo::Console(ConsoleModel::Geni($inner)) => $do,
             ModelIo::Console(ConsoleModel::Uartdm($inner)) => $do,
+            ModelIo::Watchdog($inner) => $do,
             ModelIo::Memory($inner) => $do,
             ModelIo::Wrapper => $wrapper,
         }
@@ -113,6 +117,7 @@ enum Block {
     SmmuV3(v3::Model),
     Console(ConsoleModel),
     Wrapper,
+    Watchdog(kpss::model::Model),
 }
 
 /// What an SMMU is.
@@ -274,6 +279,8 @@ impl Machine {
             }
         };
         blocks.push((uart.block.first(), Block::Console(console.clone())));
+        let watchdog = soc.watchdog.iter();
+        blocks.extend(watchdog.map(|watchdog| (watchdog.block.first(), Block::Watchdog(kpss::model::Model::new()))));
         Self {
             memory: memory.clone(),
             units,
@@ -421,6 +428,7 @@ impl Bus for TwinBus {
             Block::SmmuV3(model) => ModelIo::SmmuV3(model),
             Block::Console(model) => ModelIo::Console(model),
             Block::Wrapper => ModelIo::Wrapper,
+            Block::Watchdog(model) => ModelIo::Watchdog(model),
         }
     }
 

@@ -240,6 +240,19 @@ fn no_unit_hides_another_s_events_and_they_come_to_an_end() {
     }
 }
 
+#[test]
+fn a_device_that_faults_all_the_time_hides_no_other() {
+    let bench = Bench::new();
+    let mut units = bench.attach();
+    assert!((0..20).any(|_| units.next_event().is_none()));
+    assert_eq!(bench.pcie.dma_read(8, CANARY), None);
+    let told = (0..20).any(|_| {
+        assert_eq!(bench.units[0].dma_read(UFS, CANARY), None);
+        units.next_event().is_some_and(|event| event.stream == Some(8))
+    });
+    assert!(told, "the PCIe device's turn never comes");
+}
+
 const SOCS: [&SocDescription; 7] = [
     &apq8016::APQ8016,
     &qcs6490::QCS6490,

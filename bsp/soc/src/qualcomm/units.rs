@@ -153,7 +153,7 @@ impl<I: Io + Send> AttachedIommu for AttachedUnits<I> {
     fn next_event(&mut self) -> Option<IommuEvent> {
         for _ in 0..self.units.len() {
             let turn = self.turn;
-            self.turn = (turn + 1) % self.units.len();
+            self.turn = if turn + 1 == self.units.len() { 0 } else { turn + 1 };
             let unit = self.units.get_mut(turn)?;
             if let Some(event) = either!(unit, unit => unit.next_event()) {
                 return Some(event);
