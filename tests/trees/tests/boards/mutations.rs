@@ -52,11 +52,11 @@ fn of_blocks(soc: &SocDescription, tree: &Tree) -> Vec<Change> {
             let (start, len) = (described.start().get(), described.len());
             (found.start, found.len) == (start, len)
         });
-        if !block.reg.is_empty() && as_described {
-            changes.extend(moved(node));
+        if as_described {
+            changes.extend((0..block.reg.len()).filter_map(|entry| moved(node, entry)));
         }
-        if !block.interrupts.is_empty() && !node.has("interrupts-extended") {
-            changes.extend(rewired(node));
+        if !node.has("interrupts-extended") {
+            changes.extend((0..block.interrupts.len()).flat_map(|entry| rewired(node, entry)));
         }
     }
     changes
@@ -67,7 +67,7 @@ fn of_reserved(tree: &Tree) -> Vec<Change> {
     let nodes = tree.at("/reserved-memory").into_iter().flat_map(Node::children);
     let nodes = nodes.filter(|node| node.is_enabled() && !registers(*node).is_empty());
     nodes
-        .flat_map(|node| moved(node).into_iter().chain(grown(node)))
+        .flat_map(|node| moved(node, 0).into_iter().chain(grown(node)))
         .collect()
 }
 
@@ -121,11 +121,12 @@ fn bytes(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_be_bytes()).collect()
 }
 
-/// The first base of `reg` a page further on.
-fn moved(node: Node<'_>) -> Option<Change> {
+/// The base of an entry of `reg` a page further on.
+fn moved(node: Node<'_>, entry: usize) -> Option<Change> {
     let mut words = node.words("reg")?;
-    let cells = node.parent()?.word("#address-cells")? as usize;
-    let low = words.get_mut(cells.checked_sub(1)?)?;
+    let [address, size] = ["#address-cells", "#size-cells"].map(|name| node.parent()?.word(name));
+    let (address, size) = (address? as usize, size? as usize);
+    let low = words.get_mut((address + size) * entry + address.checked_sub(1)?)?;
     *low = low.wrapping_add(PAGE);
     Some(change(node, "reg", bytes(&words), "a base moved by a page"))
 }
@@ -139,14 +140,16 @@ fn grown(node: Node<'_>) -> Option<Change> {
     Some(change(node, "reg", bytes(&words), "a range grown by a page"))
 }
 
-/// The first interrupt with another number, another trigger, and as the other type.
-fn rewired(node: Node<'_>) -> Vec<Change> {
-    let (Some(words), Some(Some(_))) = (node.words("interrupts"), interrupts(node).first()) else {
+/// An interrupt with another number, with another trigger, and of the other type.
+fn rewired(node: Node<'_>, entry: usize) -> Vec<Change> {
+    let found = interrupts(node);
+    let (Some(words), Some(Some(_))) = (node.words("interrupts"), found.get(entry)) else {
         return Vec::new();
     };
+    let start = words.len() / found.len() * entry;
     let wired = |index: usize, flip: u32, what| {
         let mut words = words.clone();
-        words[index] ^= flip;
+        words[start + index] ^= flip;
         change(node, "interrupts", bytes(&words), what)
     };
     vec![
