@@ -91,14 +91,16 @@ fn translate(bus: Node<'_>, address: u64, len: u64) -> Option<u64> {
             continue;
         }
         let ((child, size), (parent, _)) = (cells(bus), cells(above));
-        if child == 3 {
-            return None; // PCI's own addresses, which have a kind in front.
+        // PCI's own addresses have three cells, the first of them a kind.
+        if !(1..=2).contains(&child) || !(1..=2).contains(&parent) {
+            return None;
         }
         at = ranges.chunks_exact(child + parent + size).find_map(|entry| {
             let (from, rest) = entry.split_at(child);
             let (to, size) = rest.split_at(parent);
             let offset = at.checked_sub(number(from))?;
-            (offset.checked_add(len)? <= number(size)).then(|| number(to) + offset)
+            (offset.checked_add(len)? <= number(size)).then_some(())?;
+            number(to).checked_add(offset)
         })?;
     }
     Some(at)
@@ -114,6 +116,9 @@ pub fn pci_windows(node: Node<'_>) -> Vec<Span> {
         return Vec::new();
     }
     let ((child, size), (parent, _)) = (cells(node), cells(above));
+    if child != 3 || !(1..=2).contains(&parent) {
+        return Vec::new();
+    }
     let entries = ranges.chunks_exact(child + parent + size);
     entries
         .filter_map(|entry| {

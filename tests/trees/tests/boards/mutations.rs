@@ -6,7 +6,7 @@ use leasehold_memory_map::Address;
 use leasehold_soc::description::SocDescription;
 use leasehold_trees::known::{self, Fact};
 use leasehold_trees::values::{interrupts, is_gic, registers, stream_runs, streams};
-use leasehold_trees::{Node, NodeId, Tree, compare};
+use leasehold_trees::{Node, NodeId, Tree, check, compare};
 use std::path::Path;
 
 /// How far a base is moved, and a range grown.
@@ -69,6 +69,52 @@ fn of_reserved(tree: &Tree) -> Vec<Change> {
     nodes
         .flat_map(|node| moved(node, 0).into_iter().chain(grown(node)))
         .collect()
+}
+
+/// Words of values overwritten at random: whatever it is then, the comparison comes to an end, and has something to say.
+pub fn damage(board: &'static Description, folder: &Path) -> Outcome {
+    const ROUNDS: u32 = 20;
+    const WORDS: u32 = 20;
+    const ODD: [u32; 8] = [0, 1, 2, 3, 0xffff, 0x7fff_ffff, 0x8000_0000, u32::MAX];
+    // Xorshift (Marsaglia, "Xorshift RNGs", 2003), the same each time.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut below = move |limit: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 16) as usize % limit
+    };
+    for file in own_files(board, folder) {
+        let whole = Tree::read(&read(&file)?).map_err(|error| format!("{error:?}"))?;
+        let of_node = |node: Node<'_>| {
+            let names = node.properties().iter().map(move |(name, _)| (node.id(), name.clone()));
+            names.collect::<Vec<_>>()
+        };
+        let places: Vec<(NodeId, String)> = whole.nodes().flat_map(of_node).collect();
+        let mut told = 0;
+        for _ in 0..ROUNDS {
+            let mut tree = whole.clone();
+            for _ in 0..WORDS {
+                let (node, name) = &places[below(places.len())];
+                let Some(mut words) = tree.node(*node).words(name).filter(|words| !words.is_empty()) else {
+                    continue;
+                };
+                let at = below(words.len());
+                words[at] = ODD[below(ODD.len())];
+                tree.set(*node, name, &bytes(&words));
+            }
+            let differences = compare(board, &tree).unwrap_or_default();
+            let accepted = check(board, &tree.write()).is_ok_and(|differences| differences.is_empty());
+            told += u32::from(!differences.is_empty());
+            if accepted && !differences.is_empty() {
+                return Err("what is different is accepted when it is read".into());
+            }
+        }
+        if told == 0 {
+            return Err(format!("{}: nothing told in {ROUNDS} rounds", file.display()).into());
+        }
+    }
+    Ok(())
 }
 
 fn is_known(board: &Description, tree: &Tree, change: &Change) -> bool {
