@@ -18,6 +18,8 @@ use std::process::{Command, Stdio};
 
 /// The board that the scenarios run.
 const BOARD: &str = "qemu-virt";
+/// QEMU's other machines, on which the main job is done.
+const MACHINES: [&str; 2] = ["qemu-zcu102", "qemu-imx8mp"];
 /// The bare-metal programs that the scenarios run.
 const GUESTS: [&str; 5] = ["demo", "guest", "testhost", "testguest", "stub"];
 
@@ -142,6 +144,12 @@ fn artifacts(quick: bool) -> Result<Artifacts> {
         let image = build::board(&toolchain, BOARD, profile, &features)?;
         let (elf, image) = (image.elf, image.image);
         artifacts.boards.insert(name, Board { elf, image });
+    }
+    for name in MACHINES {
+        ui::step("Building", format_args!("Leasehold for {name}"));
+        let image = build::board(&toolchain, name, Profile::Release, &[])?;
+        let (elf, image) = (image.elf, image.image);
+        artifacts.machines.insert(name.to_owned(), Board { elf, image });
     }
     ui::step("Building", "the bare-metal hosts and guests");
     for program in GUESTS {
