@@ -1,0 +1,100 @@
+//! CPUs and the IOMMU together, as EL2 has them.
+
+use super::{Machine, SyncError};
+use core::sync::atomic::{AtomicBool, Ordering};
+use leasehold_hal::{AttachedIommu, Vmid};
+use leasehold_memory_map::{Ipa, PageRange, PhysAddr};
+use spin::mutex::SpinMutex;
+
+/// The machine from the calling CPU: `C` is what it does by itself, and never fails to confirm.
+pub struct El2<'a, C, I> {
+    /// This CPU's hands.
+    pub cpu: C,
+    iommu: &'a SpinMutex<Option<I>>,
+    /// The IOMMU has not confirmed something: all it knows is to be forgotten before its next word counts.
+    stale: &'a AtomicBool,
+}
+
+impl<'a, C, I: AttachedIommu> El2<'a, C, I> {
+    /// This CPU's hands with this IOMMU, if there is one; `stale` is kept with it.
+    pub const fn new(cpu: C, iommu: &'a SpinMutex<Option<I>>, stale: &'a AtomicBool) -> Self {
+        Self { cpu, iommu, stale }
+    }
+
+    fn with_iommu(&self, vmid: Vmid, ask: impl FnOnce(&mut I) -> bool) {
+        if vmid != Vmid::HOST {
+            return;
+        }
+        if let Some(iommu) = self.iommu.lock().as_mut()
+            && !ask(iommu)
+        {
+            self.stale.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<C: Machine, I: AttachedIommu> Machine for El2<'_, C, I> {
+    #[inline(always)]
+    fn read_entry(&self, table: PhysAddr, index: usize) -> u64 {
+        self.cpu.read_entry(table, index)
+    }
+
+    #[inline(always)]
+    fn write_entry(&self, table: PhysAddr, index: usize, value: u64) {
+        self.cpu.write_entry(table, index, value);
+    }
+
+    fn copy_table(&self, to: PhysAddr, from: PhysAddr) {
+        self.cpu.copy_table(to, from);
+    }
+
+    fn fill_table(&self, table: PhysAddr, first: u64, step: u64) {
+        self.cpu.fill_table(table, first, step);
+    }
+
+    fn publish(&self) {
+        self.cpu.publish();
+    }
+
+    fn invalidate(&self, vmid: Vmid, range: PageRange<Ipa>) {
+        self.cpu.invalidate(vmid, range);
+        self.with_iommu(vmid, |iommu| iommu.invalidate(vmid, range).is_ok());
+    }
+
+    fn invalidate_all(&self, vmid: Vmid) {
+        self.cpu.invalidate_all(vmid);
+        self.with_iommu(vmid, |iommu| iommu.invalidate_all(vmid).is_ok());
+    }
+
+    fn sync(&self, vmid: Vmid) -> Result<(), SyncError> {
+        self.cpu.sync(vmid)?;
+        self.with_iommu(vmid, |iommu| {
+            if self.stale.load(Ordering::Relaxed) && iommu.invalidate_all(vmid).is_err() {
+                return false;
+            }
+            let done = iommu.sync();
+            if let Err(error) = &done {
+                crate::log::error!("iommu does not confirm: {}", error);
+            }
+            self.stale.store(done.is_err(), Ordering::Relaxed);
+            done.is_ok()
+        });
+        if vmid == Vmid::HOST && self.stale.load(Ordering::Relaxed) {
+            Err(SyncError)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn scrub(&self, page: PhysAddr) {
+        self.cpu.scrub(page);
+    }
+
+    fn copy(&self, to: PhysAddr, from: PhysAddr, len: usize) {
+        self.cpu.copy(to, from, len);
+    }
+
+    fn settle(&self) {
+        self.cpu.settle();
+    }
+}
