@@ -94,6 +94,7 @@ fn run_tree_tests(args: &Args, counter: &mut Counter) -> Result<()> {
     tests
         .args(["--package", "leasehold-trees", "--test", "boards"])
         .args(["--package", "leasehold-memory-map", "--test", "qualcomm"])
+        .args(["--package", "leasehold-twin", "--test", "twin"])
         .args(["--no-fail-fast"])
         .env(trees::VARIABLE, std::env::join_paths(folders)?);
     run_tests(tests, args, counter)

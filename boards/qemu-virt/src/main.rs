@@ -17,7 +17,7 @@ impl Board for QemuVirt {
     type Soc = qemu_virt::QemuVirt;
 
     const CONFIG: BoardConfig = BoardConfig {
-        // For tests, as XBL does on boards with Gunyah.
+        // For tests, entered as by XBL on boards with Gunyah.
         entry: if cfg!(feature = "gunyah-exit") {
             El2Entry::GunyahExit
         } else {

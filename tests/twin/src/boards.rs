@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub enum Source {
     /// It is in the repository: this file of `memory-map/tests/data`.
     Kept(&'static str),
-    /// It is unpacked from Debian's kernel package of this series, under `target/trees`, where the board's description says.
+    /// It is in Debian's kernel package of this series, where the board's description says.
     Debian(&'static str),
 }
 
@@ -28,10 +28,11 @@ pub struct Subject {
     pub board: &'static str,
     /// Where its tree is from.
     pub source: Source,
-    boot: fn(Tree, &str) -> Result<Reports, String>,
+    boot: Boot,
 }
 
-/// All of them. A board is on the kernel for which its description was made; where it came later, on a later one.
+/// All of them: each board on the kernel for which its description was made, and two on a later one, which has more masters
+/// in its trees.
 pub const ALL: &[Subject] = &[
     Subject {
         name: "qemu-virt",
@@ -45,36 +46,63 @@ pub const ALL: &[Subject] = &[
         source: Source::Kept("virt-gicv2.dtb"),
         boot: qemu_virt,
     },
-    subject("db410c", |tree, source| {
-        qualcomm::<Db410c>(tree, source, &profile::CORTEX_A53)
-    }),
-    subject("db845c", |tree, source| {
-        qualcomm::<Db845c>(tree, source, &profile::CORTEX_A55)
-    }),
-    subject("rb3gen2", |tree, source| {
-        qualcomm::<Rb3gen2>(tree, source, &profile::CORTEX_A55)
-    }),
-    subject("rb5", |tree, source| {
-        qualcomm::<Rb5>(tree, source, &profile::CORTEX_A55)
-    }),
-    subject("sm8550-hdk", |tree, source| {
-        qualcomm::<Sm8550Hdk>(tree, source, &profile::CORTEX_A510)
-    }),
-    subject("sm8650-hdk", |tree, source| {
-        qualcomm::<Sm8650Hdk>(tree, source, &profile::CORTEX_A510)
-    }),
-    subject("x1e80100-crd", |tree, source| {
-        qualcomm::<X1e80100Crd>(tree, source, &profile::ORYON)
-    }),
+    subject("db410c", db410c),
+    subject("db845c", db845c),
+    subject("rb3gen2", rb3gen2),
+    subject("rb5", rb5),
+    subject("sm8550-hdk", sm8550_hdk),
+    subject("sm8650-hdk", sm8650_hdk),
+    subject("x1e80100-crd", x1e80100_crd),
+    later("rb3gen2-7.3", "rb3gen2", rb3gen2),
+    later("x1e80100-crd-7.3", "x1e80100-crd", x1e80100_crd),
 ];
 
-const fn subject(name: &'static str, boot: fn(Tree, &str) -> Result<Reports, String>) -> Subject {
+type Boot = fn(Tree, &str) -> Result<Reports, String>;
+
+const fn subject(name: &'static str, boot: Boot) -> Subject {
     Subject {
         name,
         board: name,
         source: Source::Debian("6.12"),
         boot,
     }
+}
+
+const fn later(name: &'static str, board: &'static str, boot: Boot) -> Subject {
+    Subject {
+        name,
+        board,
+        source: Source::Debian("7.3"),
+        boot,
+    }
+}
+
+fn db410c(tree: Tree, source: &str) -> Result<Reports, String> {
+    qualcomm::<Db410c>(tree, source, &profile::CORTEX_A53)
+}
+
+fn db845c(tree: Tree, source: &str) -> Result<Reports, String> {
+    qualcomm::<Db845c>(tree, source, &profile::CORTEX_A55)
+}
+
+fn rb3gen2(tree: Tree, source: &str) -> Result<Reports, String> {
+    qualcomm::<Rb3gen2>(tree, source, &profile::CORTEX_A55)
+}
+
+fn rb5(tree: Tree, source: &str) -> Result<Reports, String> {
+    qualcomm::<Rb5>(tree, source, &profile::CORTEX_A55)
+}
+
+fn sm8550_hdk(tree: Tree, source: &str) -> Result<Reports, String> {
+    qualcomm::<Sm8550Hdk>(tree, source, &profile::CORTEX_A510)
+}
+
+fn sm8650_hdk(tree: Tree, source: &str) -> Result<Reports, String> {
+    qualcomm::<Sm8650Hdk>(tree, source, &profile::CORTEX_A510)
+}
+
+fn x1e80100_crd(tree: Tree, source: &str) -> Result<Reports, String> {
+    qualcomm::<X1e80100Crd>(tree, source, &profile::ORYON)
 }
 
 /// QEMU's `virt` machine, on `tree`.
@@ -111,19 +139,25 @@ fn root() -> PathBuf {
 }
 
 impl Subject {
-    /// The tree's file. `None` where it has not been fetched.
+    /// Whether its tree is fetched, and not in the repository.
     #[must_use]
-    pub fn file(&self) -> Option<PathBuf> {
+    pub const fn needs_fetched_tree(&self) -> bool {
+        matches!(self.source, Source::Debian(_))
+    }
+
+    /// The tree's file, where it is fetched in one of `folders`, each a kernel's. `None` where it is in none.
+    #[must_use]
+    pub fn file(&self, folders: &[PathBuf]) -> Option<PathBuf> {
         match self.source {
             Source::Kept(file) => Some(root().join("memory-map/tests/data").join(file)),
             Source::Debian(series) => {
                 let tree = leasehold_boards::find(self.board)?.tree?;
-                let kernels = std::fs::read_dir(root().join("target/trees")).ok()?;
-                kernels
-                    .flatten()
-                    .filter(|kernel| kernel.file_name().to_string_lossy().starts_with(&format!("{series}.")))
-                    .map(|kernel| kernel.path().join(tree.file))
-                    .find(|file| file.is_file())
+                let of_series = |folder: &&PathBuf| {
+                    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+                    name.starts_with(&format!("{series}."))
+                };
+                let mut files = folders.iter().filter(of_series).map(|folder| folder.join(tree.file));
+                files.find(|file| file.is_file())
             }
         }
     }

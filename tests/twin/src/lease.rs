@@ -104,3 +104,20 @@ fn without(ranges: &Ranges, taken: &[PhysRange]) -> Ranges {
     left.sort_unstable();
     left
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_is_left_out_wherever_it_is() {
+        let range = |start: u64, end: u64| PhysRange::between(PhysAddr::new(start), PhysAddr::new(end)).unwrap();
+        let ranges = vec![(0x1000, 0x9000), (0xa000, 0xb000)];
+        assert_eq!(without(&ranges, &[]), ranges);
+        assert_eq!(
+            without(&ranges, &[range(0x3000, 0x4000), range(0xa000, 0xb000)]),
+            [(0x1000, 0x3000), (0x4000, 0x9000)]
+        );
+        assert_eq!(without(&ranges, &[range(0x1000, 0xa000)]), [(0xa000, 0xb000)]);
+    }
+}

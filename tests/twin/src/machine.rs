@@ -8,8 +8,9 @@ use leasehold_drivers::smmu::v2::Streams;
 use leasehold_drivers::smmu::v2::model as v2;
 use leasehold_drivers::smmu::v3::MEMORY_BYTES;
 use leasehold_drivers::smmu::v3::model::{self as v3, SimMemory, Window};
+use leasehold_drivers::watchdog::kpss;
 use leasehold_memory_map::{Address, GicVersion, MachineTree, PhysAddr, PhysRange};
-use leasehold_soc::description::{Gic, SmmuUnit, SmmuUnitKind, SocDescription, UartKind};
+use leasehold_soc::description::{self, Gic, SmmuUnit, SmmuUnitKind, SocDescription, UartKind};
 use leasehold_soc::qemu_virt;
 use leasehold_soc::qualcomm::Bus;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub enum ModelIo {
     Console(ConsoleModel),
     /// The registers of a GENI wrapper, of which one says its version.
     Wrapper,
+    /// The application CPUs' watchdog.
+    Watchdog(kpss::model::Model),
     /// Memory.
     Memory(Window),
 }
@@ -45,6 +48,7 @@ macro_rules! each {
             ModelIo::Console(ConsoleModel::Pl011($inner)) => $do,
             ModelIo::Console(ConsoleModel::Geni($inner)) => $do,
             ModelIo::Console(ConsoleModel::Uartdm($inner)) => $do,
+            ModelIo::Watchdog($inner) => $do,
             ModelIo::Memory($inner) => $do,
             ModelIo::Wrapper => $wrapper,
         }
@@ -113,6 +117,7 @@ enum Block {
     SmmuV3(v3::Model),
     Console(ConsoleModel),
     Wrapper,
+    Watchdog(kpss::model::Model),
 }
 
 /// What an SMMU is.
@@ -239,7 +244,7 @@ impl Machine {
         }
     }
 
-    /// A board with a SoC of Qualcomm's, as firmware leaves it: a display that streams from `picture`.
+    /// A board with a SoC of Qualcomm's, as firmware leaves it, with masters that go on reading `picture`.
     ///
     /// # Panics
     /// When its description has no SoC.
@@ -274,6 +279,8 @@ impl Machine {
             }
         };
         blocks.push((uart.block.first(), Block::Console(console.clone())));
+        let watchdog = soc.watchdog.iter();
+        blocks.extend(watchdog.map(|watchdog| (watchdog.block.first(), Block::Watchdog(kpss::model::Model::new()))));
         Self {
             memory: memory.clone(),
             units,
@@ -346,29 +353,39 @@ fn described_gic(soc: &SocDescription) -> Vec<(PhysRange, Block)> {
 const VALID: u32 = 1 << 31;
 /// S2CR.TYPE: the group is let past.
 const BYPASS: u32 = 1 << 16 | 0xff;
-/// CR0 of a unit that refuses streams without a group (USFCFG), else as Linux or a loader might leave it.
-const CLOSED: u32 = 0x0020_1836 | 1 << 10;
+/// CR0 of a unit that lets streams without a group past, as a loader might leave it.
+const OPEN: u32 = 0x0020_1836;
 /// ACR.CACHE_LOCK is clear, so that ACTLR can be written.
 const ACR: u32 = 1 << 26;
 
-/// A unit as firmware leaves it: the display's streams have a group that is let past, no other has one.
+/// Masters that firmware leaves running, by name, or by the end of it.
+const RUNNING: [&str; 4] = ["display", "UFS", "SDHC 1", " firmware"];
+
+/// A unit as firmware leaves it: the display's streams have a group that is let past, the others that are in use have none.
+/// All of them read the picture, for want of more.
 fn described_unit(unit: &SmmuUnit, memory: &SimMemory, image: PhysRange, picture: PhysRange) -> Unit {
     let registers = unit.block.reg.first().copied();
     let model = unit.contains().then(|| match &unit.kind {
         SmmuUnitKind::V2(_) => {
             let model = v2::Model::new(identity(unit.block.first()), v2::Quirks::default(), memory);
-            model.firmware_sets(CLOSED, ACR);
-            let displays = unit.masters.iter().filter(|master| master.name == "display");
-            for (n, streams) in displays.flat_map(|master| master.streams).enumerate() {
-                let smr = VALID | u32::from(streams.mask) << 16 | u32::from(streams.id);
-                model.firmware_maps(n, smr, BYPASS);
-                model.start_master(streams.id, picture.start().get(), picture.len() / 8);
+            model.firmware_sets(OPEN, ACR);
+            let mut groups = 0;
+            let running = |master: &&description::Master| RUNNING.iter().any(|name| master.name.ends_with(name));
+            for master in unit.masters.iter().filter(running) {
+                for streams in master.streams {
+                    if master.name == "display" {
+                        let smr = VALID | u32::from(streams.mask) << 16 | u32::from(streams.id);
+                        model.firmware_maps(groups, smr, BYPASS);
+                        groups += 1;
+                    }
+                    model.start_master(streams.id, picture.start().get(), picture.len() / 8);
+                }
             }
             UnitModel::V2(model)
         }
         SmmuUnitKind::V3 => UnitModel::V3(smmu_v3(memory, image, Trouble::None)),
     });
-    let master = |master: &leasehold_soc::description::Master| Master {
+    let master = |master: &description::Master| Master {
         name: master.name.into(),
         streams: master.streams.to_vec(),
     };
@@ -411,6 +428,7 @@ impl Bus for TwinBus {
             Block::SmmuV3(model) => ModelIo::SmmuV3(model),
             Block::Console(model) => ModelIo::Console(model),
             Block::Wrapper => ModelIo::Wrapper,
+            Block::Watchdog(model) => ModelIo::Watchdog(model),
         }
     }
 

@@ -14,11 +14,14 @@ use std::collections::BTreeSet;
 /// Ranges as addresses of the first byte and of the one behind the last.
 pub type Ranges = Vec<(u64, u64)>;
 
+/// Streams of an SMMUv3, which treats all alike whether the description names them or not.
+const ANY_STREAMS: [u32; 4] = [0, 8, 0x100, 0xffff];
+
 struct Walked<'a>(&'a SimMemory);
 
 impl Physical for Walked<'_> {
     fn page(&mut self, address: u64) -> std::io::Result<[u64; 512]> {
-        Ok(std::array::from_fn(|n| self.0.read(address + 8 * n as u64)))
+        Ok(self.0.page(address))
     }
 }
 
@@ -130,7 +133,10 @@ impl<B: Board> Twin<B> {
             .flat_map(|master| &master.streams)
             .copied()
             .collect();
-        let named: BTreeSet<u32> = all.iter().flat_map(|streams| members(*streams)).collect();
+        let mut named: BTreeSet<u32> = all.iter().flat_map(|streams| members(*streams)).collect();
+        if matches!(model, UnitModel::V3(_)) {
+            named.extend(ANY_STREAMS);
+        }
         for stream in &named {
             for address in inside {
                 let is = self.platform.memory.read(*address);

@@ -75,7 +75,8 @@ fn add_cpus(tree: &mut Tree) {
 
 fn cases() -> Vec<Case> {
     vec![
-        of_loader("no tree in x0", |_, blob| blob.1.clear()),
+        of_loader("no tree at x0", |_, blob| blob.1.clear()),
+        of_loader("a tree that is not aligned", |_, blob| blob.0 += 4),
         of_loader("half of a tree", |_, blob| blob.1.truncate(2000)),
         of_tree("memory where the board has none", |tree| {
             let memory = named(tree, "memory");

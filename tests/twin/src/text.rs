@@ -97,3 +97,37 @@ fn property(name: &str, value: &[u8]) -> String {
     };
     format!("{name} = <{}>", numbers.join(" "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn properties_read_as_they_would_in_a_source() {
+        assert_eq!(property("dma-coherent", &[]), "dma-coherent");
+        assert_eq!(property("compatible", b"a,b\0c\0"), "compatible = \"a,b\", \"c\"");
+        assert_eq!(property("reg", &[0, 0, 0, 1, 0, 0, 16, 0]), "reg = <0x1 0x1000>");
+        assert_eq!(property("mac", &[1, 2, 3]), "mac = [01, 02, 03]");
+    }
+
+    #[test]
+    fn changes_are_what_is_gone_what_is_new_and_what_is_other() {
+        let mut old = Tree::read(include_bytes!("../../../memory-map/tests/data/virt-gicv3.dtb")).unwrap();
+        assert_eq!(changes(&old, &old), "");
+        let new = old.clone();
+        let root = old.root().id();
+        let node = old.add(root, "gone");
+        old.set(node, "reg", &[0; 4]);
+        old.set(root, "model", b"other\0");
+        let model = new.root().get("model").map(|value| property("model", value)).unwrap();
+        assert_eq!(
+            changes(&old, &new),
+            format!("  /\n-   model = \"other\";\n+   {model};\n- /gone\n")
+        );
+        let with_node = changes(&new, &old);
+        assert!(
+            with_node.ends_with("+ /gone\n+   gone {\n+       reg = <0x0>;\n+   };\n"),
+            "{with_node}"
+        );
+    }
+}

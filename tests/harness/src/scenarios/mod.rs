@@ -19,6 +19,7 @@ mod returns;
 mod sabotage;
 mod sdei;
 mod served;
+mod twin;
 
 pub use host::DEMO as HOST_DEMO;
 pub use linux::DEMO as LINUX_DEMO;
@@ -103,6 +104,7 @@ pub fn all() -> Vec<Scenario> {
         sdei::scenarios(),
         access::scenarios(),
         matrix::scenarios(),
+        twin::scenarios(),
     ]
     .into_iter()
     .flatten()
