@@ -18,6 +18,7 @@ mod returns;
 mod sabotage;
 mod sdei;
 mod served;
+mod units;
 
 pub use host::DEMO as HOST_DEMO;
 pub use linux::DEMO as LINUX_DEMO;
@@ -85,6 +86,7 @@ impl Scenario {
 pub fn all() -> Vec<Scenario> {
     [
         machine::scenarios(),
+        units::scenarios(),
         bad_input::scenarios(),
         options::scenarios(),
         host::scenarios(),
