@@ -8,6 +8,7 @@ use crate::fault::{EntryRules, Policy, PolicyError};
 use crate::layout::MAX_CPUS;
 use crate::psci::Psci;
 use crate::{HostMap, Layout};
+use core::sync::atomic::Ordering;
 use heapless::Vec;
 use leasehold_hal::{InterruptController, Iommu, MemoryAttributes, Soc};
 use leasehold_hal::{Stage2Geometry, Vmid};
@@ -164,6 +165,8 @@ impl<B: Board> Hypervisor<B> {
                 .push(range)
                 .map_err(|_| BootError::NoRoom(MAX_RANGES as u64))?;
         }
+        let past_caches = iommu.as_ref().is_some_and(|iommu| !iommu.walks_coherently());
+        self.iommu_past_caches.store(past_caches, Ordering::Relaxed);
         let mut state = self.state.lock();
         let machine = self.machine();
         state.ownership.init_host(

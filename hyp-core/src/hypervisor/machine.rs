@@ -14,15 +14,18 @@ pub struct El2<'a, I> {
     iommu: &'a SpinMutex<Option<I>>,
     /// The IOMMU has not confirmed something: all it knows is to be forgotten before its next word counts.
     stale: &'a AtomicBool,
+    /// Whether it walks past the CPUs' caches.
+    past_caches: &'a AtomicBool,
 }
 
 impl<'a, I: AttachedIommu> El2<'a, I> {
     /// With this IOMMU, if there is one.
-    pub(super) fn new(iommu: &'a SpinMutex<Option<I>>, stale: &'a AtomicBool) -> Self {
+    pub(super) fn new(iommu: &'a SpinMutex<Option<I>>, stale: &'a AtomicBool, past_caches: &'a AtomicBool) -> Self {
         Self {
             cpu: Cpu::this(),
             iommu,
             stale,
+            past_caches,
         }
     }
 
@@ -47,6 +50,13 @@ impl<I: AttachedIommu> Machine for El2<'_, I> {
     #[inline(always)]
     fn write_entry(&self, table: PhysAddr, index: usize, value: u64) {
         self.cpu.write_entry(table, index, value);
+    }
+
+    #[inline(always)]
+    fn clean_entries(&self, table: PhysAddr, first: usize, count: usize) {
+        if I::MAY_WALK_PAST_CACHES && self.past_caches.load(Ordering::Relaxed) {
+            self.cpu.clean_entries(table, first, count);
+        }
     }
 
     fn copy_table(&self, to: PhysAddr, from: PhysAddr) {

@@ -101,6 +101,8 @@ pub struct Hypervisor<B: Board> {
     facts: Once<Facts<B>>,
     iommu: SpinMutex<Option<AttachedOf<B>>>,
     iommu_stale: AtomicBool,
+    /// Whether the IOMMU walks past the CPUs' caches. Boot finds out before it makes the first table.
+    iommu_past_caches: AtomicBool,
     /// Registers of the guests. Held by the CPU that runs one, and by who starts it.
     contexts: [SpinMutex<GuestContext>; MAX_GUESTS],
     channel: SpinMutex<Channel<ConsoleOf<B>>>,
@@ -128,6 +130,7 @@ impl<B: Board> Hypervisor<B> {
             }),
             iommu: SpinMutex::new(None),
             iommu_stale: AtomicBool::new(false),
+            iommu_past_caches: AtomicBool::new(false),
             contexts: [const { SpinMutex::new(GuestContext::new()) }; MAX_GUESTS],
             channel: SpinMutex::new(Channel {
                 console: None,
@@ -145,7 +148,7 @@ impl<B: Board> Hypervisor<B> {
     }
 
     fn machine(&self) -> El2<'_, AttachedOf<B>> {
-        El2::new(&self.iommu, &self.iommu_stale)
+        El2::new(&self.iommu, &self.iommu_stale, &self.iommu_past_caches)
     }
 
     /// Moves log frames to the channel, unless another CPU is at it.

@@ -24,6 +24,8 @@ pub enum Omission {
     CachedTables,
     /// Invalidations do not reach the SMMU.
     Smmu,
+    /// Entries stay in the CPUs' caches, where the SMMU does not look.
+    CleanEntries,
     /// Invalidations do not reach the second CPU.
     OtherCpu,
     Scrub,
@@ -62,7 +64,10 @@ enum Asked {
 }
 
 struct State {
+    /// As CPUs see them.
     tables: Vec<[u64; 512]>,
+    /// What of entries memory may still say, where the SMMU looks, until they are cleaned: any of what they were.
+    behind: HashMap<(u64, usize), Vec<u64>>,
     pool: std::ops::Range<u64>,
     tlbs: [Tlb; 3],
     /// Who runs, and the root that it runs on.
@@ -107,6 +112,7 @@ impl Sim {
         Self(RefCell::new(State {
             // What was never written is garbage that hardware would take for a table.
             tables: vec![[0xdead_0003; 512]; ((pool.end - pool.start) / 4096) as usize],
+            behind: HashMap::new(),
             pool,
             tlbs: Default::default(),
             running: BTreeMap::new(),
@@ -235,6 +241,13 @@ impl Sim {
         self.0.borrow_mut().table(page)[index]
     }
 
+    /// The first entry of these tables that is not cleaned.
+    pub fn uncleaned(&self, tables: &[u64]) -> Option<(u64, usize)> {
+        let state = self.0.borrow();
+        let behind = state.behind.keys().copied();
+        behind.filter(|(table, _)| tables.contains(table)).min()
+    }
+
     /// From now on, nothing may take these pages from the host, even for a moment. Blocks in use may be split if
     /// `splits` says so.
     pub fn keep(&self, pages: BTreeSet<u64>, splits: bool) {
@@ -286,6 +299,23 @@ impl State {
         &mut self.tables[((page - self.pool.start) / 4096) as usize]
     }
 
+    /// Writes an entry: CPUs see it, and memory has it now, later, or when it is cleaned.
+    fn set(&mut self, table: u64, index: usize, value: u64) {
+        let old = std::mem::replace(&mut self.table(table)[index], value);
+        if old != value {
+            self.behind.entry((table, index)).or_default().push(old);
+        }
+    }
+
+    /// What an entry may be to that walker.
+    fn seen(&mut self, agent: usize, table: u64, index: usize) -> Vec<u64> {
+        let mut seen = vec![self.table(table)[index]];
+        if agent == SMMU {
+            seen.extend(self.behind.get(&(table, index)).into_iter().flatten());
+        }
+        seen
+    }
+
     /// Everybody who runs does all that they can: walk, write, fetch.
     fn observe(&mut self) {
         if self.observed {
@@ -318,18 +348,8 @@ impl State {
             for (table, age) in places {
                 let index = walker::index(ipa, level);
                 self.deciding.insert((table, index), level);
-                match walker::step(self.table(table)[index], level, ipa) {
-                    walker::Step::Fault => {}
-                    walker::Step::Next(next) => {
-                        let key = (vmid, level + 1, base(level), next);
-                        let known = self.tlbs[agent].tables.entry(key).or_insert(age);
-                        *known = age.max(*known);
-                    }
-                    walker::Step::Leaf(leaf) => {
-                        let key = (vmid, ipa, leaf.pa + (ipa - leaf.ipa), leaf.size);
-                        let known = self.tlbs[agent].stage2.entry(key).or_insert(age);
-                        *known = age.max(*known);
-                    }
+                for entry in self.seen(agent, table, index) {
+                    self.keep_entry(agent, vmid, level, ipa, entry, age);
                 }
             }
             let first = (vmid, level + 1, base(level), 0);
@@ -344,6 +364,23 @@ impl State {
         let found = self.tlbs[agent].stage2.range(first..=last);
         let found: Vec<_> = found.map(|(&(vmid, ipa, pa, _), _)| (vmid, ipa, pa)).collect();
         self.tlbs[agent].combined.extend(found);
+    }
+
+    /// Keeps what an entry that was found on a walk says.
+    fn keep_entry(&mut self, agent: usize, vmid: u8, level: u32, ipa: u64, entry: u64, age: Stamp) {
+        let tlb = &mut self.tlbs[agent];
+        let known = match walker::step(entry, level, ipa) {
+            walker::Step::Fault => return,
+            walker::Step::Next(next) => {
+                let base = ipa >> walker::bits_below(level) << walker::bits_below(level);
+                tlb.tables.entry((vmid, level + 1, base, next)).or_insert(age)
+            }
+            walker::Step::Leaf(leaf) => {
+                let key = (vmid, ipa, leaf.pa + (ipa - leaf.ipa), leaf.size);
+                tlb.stage2.entry(key).or_insert(age)
+            }
+        };
+        *known = age.max(*known);
     }
 
     /// Whether a walk from the root finds a page.
@@ -462,7 +499,7 @@ impl Machine for Sim {
         if state.omission == Some(Omission::Unmap) && old & 1 == 1 && value & 1 == 0 {
             return;
         }
-        state.table(table.get())[index] = value;
+        state.set(table.get(), index, value);
         if let Some(&level) = state.deciding.get(&(table.get(), index)) {
             if !walker::may_become(level, old, value, state.splits) {
                 state.broken.push(format!("{old:#x} became {value:#x} in use"));
@@ -476,10 +513,25 @@ impl Machine for Sim {
         let mut state = self.0.borrow_mut();
         state.observe();
         let values = (0..512).map(|n: u64| first.wrapping_add(n.wrapping_mul(step)));
-        for (entry, value) in state.table(table.get()).iter_mut().zip(values) {
-            *entry = value;
+        for (index, value) in values.enumerate() {
+            state.set(table.get(), index, value);
         }
         state.observed = false;
+    }
+
+    fn clean_entries(&self, table: PhysAddr, first: usize, count: usize) {
+        let mut state = self.0.borrow_mut();
+        state.observe();
+        if state.omission == Some(Omission::CleanEntries) {
+            return;
+        }
+        let mut decides = false;
+        for place in (first..first + count).map(|index| (table.get(), index)) {
+            decides |= state.behind.remove(&place).is_some() && state.deciding.contains_key(&place);
+        }
+        if decides {
+            state.observed = false;
+        }
     }
 
     fn publish(&self) {}

@@ -128,6 +128,11 @@ fn the_smmu_left_out_is_noticed() {
 }
 
 #[test]
+fn entries_that_are_not_cleaned_are_noticed() {
+    noticed(Omission::CleanEntries, "");
+}
+
+#[test]
 fn another_cpu_left_out_is_noticed() {
     noticed(Omission::OtherCpu, "a TLB leads");
 }

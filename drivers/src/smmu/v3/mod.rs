@@ -320,6 +320,11 @@ impl<I: Io + Send, M: Io + Send> Iommu for Aborting<I, M> {
         self.0.features.bbm_level()
     }
 
+    /// [`Found::reset`] refuses a unit without coherent access (SMMU_IDR0.COHACC).
+    fn walks_coherently(&self) -> bool {
+        true
+    }
+
     fn registers(&self) -> PhysRange {
         self.0.registers
     }
@@ -335,6 +340,8 @@ impl<I: Io + Send, M: Io + Send> Iommu for Aborting<I, M> {
 }
 
 impl<I: Io + Send, M: Io + Send> AttachedIommu for Attached<I, M> {
+    const MAY_WALK_PAST_CACHES: bool = false;
+
     fn invalidate(&mut self, vmid: Vmid, range: PageRange<Ipa>) -> Result<(), IommuError> {
         if range.count() == 1 {
             return self.0.submit(command::tlbi_page(vmid, range.start()));

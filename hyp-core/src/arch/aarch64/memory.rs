@@ -51,6 +51,14 @@ impl Cpu {
         }
     }
 
+    /// Cleans entries of a table to the point of coherency, and waits for that: walkers that do not look into caches are
+    /// not in the inner shareable domain.
+    pub fn clean_entries(&self, table: PhysAddr, first: usize, count: usize) {
+        let start = table.get() as usize + first * size_of::<u64>();
+        barrier::clean(start, count * size_of::<u64>());
+        barrier::dsb_sy();
+    }
+
     /// Copies all entries of a table, which nobody changes meanwhile, into a page that no walker can reach.
     pub fn copy_table(&self, to: PhysAddr, from: PhysAddr) {
         let (to, from) = (to.page().get(), from.page().get());
