@@ -8,6 +8,7 @@
 pub mod arch;
 pub mod board;
 pub mod digest;
+pub mod episode;
 pub mod fault;
 pub mod ffa;
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]

@@ -166,7 +166,7 @@ impl<B: Board> Hypervisor<B> {
                 .map_err(|_| BootError::NoRoom(MAX_RANGES as u64))?;
         }
         let past_caches = iommu.as_ref().is_some_and(|iommu| !iommu.walks_coherently());
-        self.iommu_past_caches.store(past_caches, Ordering::Relaxed);
+        self.unit.past_caches.store(past_caches, Ordering::Relaxed);
         let mut state = self.state.lock();
         let machine = self.machine();
         state.ownership.init_host(
@@ -190,7 +190,7 @@ impl<B: Board> Hypervisor<B> {
         );
         if let Some(iommu) = iommu {
             let attached = iommu.attach(root, &geometry, Vmid::HOST)?;
-            *self.iommu.lock() = Some(attached);
+            *self.unit.iommu.lock() = Some(attached);
             crate::log::info!("iommu: every stream is on the host's tables");
         } else {
             crate::log::warn!("no iommu: devices reach all memory");

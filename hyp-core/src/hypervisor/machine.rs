@@ -1,42 +1,74 @@
 //! CPUs and the IOMMU together, as the core's logic takes them.
 
 use crate::arch::aarch64::{self as arch, Cpu};
+use crate::episode::Episodes;
 use crate::machine::{Machine, SyncError};
 use core::sync::atomic::{AtomicBool, Ordering};
-use leasehold_hal::{AttachedIommu, Vmid};
+use leasehold_hal::{AttachedIommu, IommuError, Vmid};
 use leasehold_memory_map::{Ipa, PageRange, PhysAddr};
 use spin::mutex::SpinMutex;
+
+/// The IOMMU, and what is known of it.
+pub struct Unit<I> {
+    /// The IOMMU, if there is one.
+    pub iommu: SpinMutex<Option<I>>,
+    /// It has not confirmed something: all it knows is to be forgotten before its next word counts.
+    stale: AtomicBool,
+    /// Whether it walks past the CPUs' caches. Boot finds out before it makes the first table.
+    pub past_caches: AtomicBool,
+    /// When it did not confirm.
+    stuck: SpinMutex<Episodes>,
+}
+
+impl<I> Unit<I> {
+    /// There is none yet.
+    pub const fn new() -> Self {
+        Self {
+            iommu: SpinMutex::new(None),
+            stale: AtomicBool::new(false),
+            past_caches: AtomicBool::new(false),
+            stuck: SpinMutex::new(Episodes::new()),
+        }
+    }
+}
 
 /// The machine from the calling CPU.
 pub struct El2<'a, I> {
     /// This CPU's hands.
     pub cpu: Cpu,
-    iommu: &'a SpinMutex<Option<I>>,
-    /// The IOMMU has not confirmed something: all it knows is to be forgotten before its next word counts.
-    stale: &'a AtomicBool,
-    /// Whether it walks past the CPUs' caches.
-    past_caches: &'a AtomicBool,
+    unit: &'a Unit<I>,
 }
 
 impl<'a, I: AttachedIommu> El2<'a, I> {
     /// With this IOMMU, if there is one.
-    pub(super) fn new(iommu: &'a SpinMutex<Option<I>>, stale: &'a AtomicBool, past_caches: &'a AtomicBool) -> Self {
-        Self {
-            cpu: Cpu::this(),
-            iommu,
-            stale,
-            past_caches,
-        }
+    pub(super) fn new(unit: &'a Unit<I>) -> Self {
+        Self { cpu: Cpu::this(), unit }
     }
 
     fn with_iommu(&self, vmid: Vmid, ask: impl FnOnce(&mut I) -> bool) {
         if vmid != Vmid::HOST {
             return;
         }
-        if let Some(iommu) = self.iommu.lock().as_mut()
+        if let Some(iommu) = self.unit.iommu.lock().as_mut()
             && !ask(iommu)
         {
-            self.stale.store(true, Ordering::Relaxed);
+            self.unit.stale.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<I: AttachedIommu> El2<'_, I> {
+    /// Logs that it does not confirm, and what it says of itself: once until it has confirmed, and at a bounded rate, as a
+    /// host can bring about any number of waits.
+    #[cold]
+    fn tell(&self, iommu: &I, error: IommuError) {
+        if let Some(untold) = self.unit.stuck.lock().begin(arch::counter()) {
+            crate::log::error!(
+                "iommu does not confirm: {}, {} ({=u64} like it not shown)",
+                error,
+                iommu.timeout(),
+                untold
+            );
         }
     }
 }
@@ -54,7 +86,7 @@ impl<I: AttachedIommu> Machine for El2<'_, I> {
 
     #[inline(always)]
     fn clean_entries(&self, table: PhysAddr, first: usize, count: usize) {
-        if I::MAY_WALK_PAST_CACHES && self.past_caches.load(Ordering::Relaxed) {
+        if I::MAY_WALK_PAST_CACHES && self.unit.past_caches.load(Ordering::Relaxed) {
             self.cpu.clean_entries(table, first, count);
         }
     }
@@ -90,17 +122,18 @@ impl<I: AttachedIommu> Machine for El2<'_, I> {
     fn sync(&self, vmid: Vmid) -> Result<(), SyncError> {
         self.cpu.sync(vmid);
         self.with_iommu(vmid, |iommu| {
-            if self.stale.load(Ordering::Relaxed) && iommu.invalidate_all(vmid).is_err() {
-                return false;
+            let was_stale = self.unit.stale.load(Ordering::Relaxed);
+            let asked = if was_stale { iommu.invalidate_all(vmid) } else { Ok(()) };
+            let done = asked.and_then(|()| iommu.sync());
+            match done {
+                Ok(()) if was_stale => self.unit.stuck.lock().end(),
+                Ok(()) => {}
+                Err(error) => self.tell(iommu, error),
             }
-            let done = iommu.sync();
-            if let Err(error) = &done {
-                crate::log::error!("iommu does not confirm: {}", error);
-            }
-            self.stale.store(done.is_err(), Ordering::Relaxed);
+            self.unit.stale.store(done.is_err(), Ordering::Relaxed);
             done.is_ok()
         });
-        if vmid == Vmid::HOST && self.stale.load(Ordering::Relaxed) {
+        if vmid == Vmid::HOST && self.unit.stale.load(Ordering::Relaxed) {
             Err(SyncError)
         } else {
             Ok(())

@@ -27,9 +27,8 @@ use crate::layout::MAX_CPUS;
 use crate::psci::Psci;
 use crate::sdei::Dispatcher;
 use crate::vm::{MAX_GUESTS, Vms};
-use core::sync::atomic::AtomicBool;
 use leasehold_hal::{Iommu, Soc};
-use machine::El2;
+use machine::{El2, Unit};
 use spin::mutex::{SpinMutex, TicketMutex};
 use spin::once::Once;
 
@@ -99,10 +98,7 @@ type Locked<'a> = spin::mutex::TicketMutexGuard<'a, State>;
 pub struct Hypervisor<B: Board> {
     state: TicketMutex<State>,
     facts: Once<Facts<B>>,
-    iommu: SpinMutex<Option<AttachedOf<B>>>,
-    iommu_stale: AtomicBool,
-    /// Whether the IOMMU walks past the CPUs' caches. Boot finds out before it makes the first table.
-    iommu_past_caches: AtomicBool,
+    unit: Unit<AttachedOf<B>>,
     /// Registers of the guests. Held by the CPU that runs one, and by who starts it.
     contexts: [SpinMutex<GuestContext>; MAX_GUESTS],
     channel: SpinMutex<Channel<ConsoleOf<B>>>,
@@ -128,9 +124,7 @@ impl<B: Board> Hypervisor<B> {
                 containment: Containment::Refused,
                 tree: [0; GUEST_TREE],
             }),
-            iommu: SpinMutex::new(None),
-            iommu_stale: AtomicBool::new(false),
-            iommu_past_caches: AtomicBool::new(false),
+            unit: Unit::new(),
             contexts: [const { SpinMutex::new(GuestContext::new()) }; MAX_GUESTS],
             channel: SpinMutex::new(Channel {
                 console: None,
@@ -148,7 +142,7 @@ impl<B: Board> Hypervisor<B> {
     }
 
     fn machine(&self) -> El2<'_, AttachedOf<B>> {
-        El2::new(&self.iommu, &self.iommu_stale, &self.iommu_past_caches)
+        El2::new(&self.unit)
     }
 
     /// Moves log frames to the channel, unless another CPU is at it.

@@ -66,8 +66,8 @@ enum Asked {
 struct State {
     /// As CPUs see them.
     tables: Vec<[u64; 512]>,
-    /// What of entries memory may still say, where the SMMU looks, until they are cleaned: any of what they were.
-    behind: HashMap<(u64, usize), Vec<u64>>,
+    /// As they were when they were cleaned. Memory, where the SMMU looks, has that or what CPUs see.
+    cleaned: Vec<[u64; 512]>,
     pool: std::ops::Range<u64>,
     tlbs: [Tlb; 3],
     /// Who runs, and the root that it runs on.
@@ -112,7 +112,7 @@ impl Sim {
         Self(RefCell::new(State {
             // What was never written is garbage that hardware would take for a table.
             tables: vec![[0xdead_0003; 512]; ((pool.end - pool.start) / 4096) as usize],
-            behind: HashMap::new(),
+            cleaned: vec![[0xdead_0003; 512]; ((pool.end - pool.start) / 4096) as usize],
             pool,
             tlbs: Default::default(),
             running: BTreeMap::new(),
@@ -244,8 +244,11 @@ impl Sim {
     /// The first entry of these tables that is not cleaned.
     pub fn uncleaned(&self, tables: &[u64]) -> Option<(u64, usize)> {
         let state = self.0.borrow();
-        let behind = state.behind.keys().copied();
-        behind.filter(|(table, _)| tables.contains(table)).min()
+        tables.iter().find_map(|&table| {
+            let number = state.number(table);
+            let mut entries = state.tables[number].iter().zip(&state.cleaned[number]);
+            Some((table, entries.position(|(seen, cleaned)| seen != cleaned)?))
+        })
     }
 
     /// From now on, nothing may take these pages from the host, even for a moment. Blocks in use may be split if
@@ -291,29 +294,29 @@ pub struct Counts {
 }
 
 impl State {
-    fn table(&mut self, page: u64) -> &mut [u64; 512] {
+    /// Which page of the pool it is.
+    fn number(&self, page: u64) -> usize {
         assert!(
             self.pool.contains(&page) && page.is_multiple_of(4096),
             "{page:#x} is no page of the pool"
         );
-        &mut self.tables[((page - self.pool.start) / 4096) as usize]
+        ((page - self.pool.start) / 4096) as usize
     }
 
-    /// Writes an entry: CPUs see it, and memory has it now, later, or when it is cleaned.
-    fn set(&mut self, table: u64, index: usize, value: u64) {
-        let old = std::mem::replace(&mut self.table(table)[index], value);
-        if old != value {
-            self.behind.entry((table, index)).or_default().push(old);
-        }
+    fn table(&mut self, page: u64) -> &mut [u64; 512] {
+        let number = self.number(page);
+        &mut self.tables[number]
     }
 
-    /// What an entry may be to that walker.
-    fn seen(&mut self, agent: usize, table: u64, index: usize) -> Vec<u64> {
-        let mut seen = vec![self.table(table)[index]];
+    /// What an entry may be to that walker, one or the other.
+    fn seen(&self, agent: usize, table: u64, index: usize) -> [u64; 2] {
+        let number = self.number(table);
+        let seen = self.tables[number][index];
         if agent == SMMU {
-            seen.extend(self.behind.get(&(table, index)).into_iter().flatten());
+            [seen, self.cleaned[number][index]]
+        } else {
+            [seen; 2]
         }
-        seen
     }
 
     /// Everybody who runs does all that they can: walk, write, fetch.
@@ -499,7 +502,7 @@ impl Machine for Sim {
         if state.omission == Some(Omission::Unmap) && old & 1 == 1 && value & 1 == 0 {
             return;
         }
-        state.set(table.get(), index, value);
+        state.table(table.get())[index] = value;
         if let Some(&level) = state.deciding.get(&(table.get(), index)) {
             if !walker::may_become(level, old, value, state.splits) {
                 state.broken.push(format!("{old:#x} became {value:#x} in use"));
@@ -513,8 +516,8 @@ impl Machine for Sim {
         let mut state = self.0.borrow_mut();
         state.observe();
         let values = (0..512).map(|n: u64| first.wrapping_add(n.wrapping_mul(step)));
-        for (index, value) in values.enumerate() {
-            state.set(table.get(), index, value);
+        for (entry, value) in state.table(table.get()).iter_mut().zip(values) {
+            *entry = value;
         }
         state.observed = false;
     }
@@ -525,13 +528,11 @@ impl Machine for Sim {
         if state.omission == Some(Omission::CleanEntries) {
             return;
         }
-        let mut decides = false;
-        for place in (first..first + count).map(|index| (table.get(), index)) {
-            decides |= state.behind.remove(&place).is_some() && state.deciding.contains_key(&place);
-        }
-        if decides {
-            state.observed = false;
-        }
+        let number = state.number(table.get());
+        let range = first..first + count;
+        let entries: Vec<u64> = state.tables[number][range.clone()].to_vec();
+        state.cleaned[number][range].copy_from_slice(&entries);
+        state.observed = false;
     }
 
     fn publish(&self) {}
