@@ -1,8 +1,26 @@
 //! A board, as the core takes it.
 
 use crate::fault::Policy;
-use leasehold_hal::{Soc, SocError};
+use leasehold_hal::{Iommu, Soc, SocError};
 use leasehold_memory_map::{Kept, MachineTree, PhysAddr, PhysRange};
+
+/// At which exception level the loader enters the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum El2Entry {
+    /// At EL2.
+    Loader,
+    /// At EL1 under Gunyah, which leaves EL2 when it is asked to: one call, made by the start code. A loader that enters at EL2 will
+    /// do too.
+    GunyahExit,
+}
+
+impl El2Entry {
+    /// Whether Gunyah is asked.
+    #[must_use]
+    pub const fn asks_gunyah(self) -> bool {
+        matches!(self, Self::GunyahExit)
+    }
+}
 
 /// What the author of a board decides.
 #[derive(Debug)]
@@ -11,6 +29,8 @@ pub struct BoardConfig {
     pub name: &'static str,
     /// Where the image is linked, and where the loader must have put it.
     pub load_address: PhysAddr,
+    /// At which exception level it is entered.
+    pub entry: El2Entry,
     /// Registers that EL2 itself uses, in whole pages: the log channel, the interrupt controller, the SMMU. Mapped before
     /// anything is known of the machine.
     pub registers: &'static [PhysRange],
@@ -54,3 +74,10 @@ pub trait Board: Sync + Sized + 'static {
     /// Why this is not the machine that the board is for: the boot stops.
     fn soc(tree: &MachineTree) -> Result<Self::Soc, SocError>;
 }
+
+/// A board's log channel.
+pub type ConsoleOf<B> = <<B as Board>::Soc as Soc>::Console;
+/// A board's interrupt controller.
+pub type InterruptsOf<B> = <<B as Board>::Soc as Soc>::InterruptController;
+/// A board's IOMMU, on the host's tables.
+pub type AttachedOf<B> = <<<B as Board>::Soc as Soc>::Iommu as Iommu>::Attached;

@@ -7,9 +7,10 @@
 
 pub mod arch;
 pub mod board;
+pub mod boot;
 pub mod digest;
-pub mod episode;
 pub mod fault;
+pub mod features;
 pub mod ffa;
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
 pub mod hypervisor;
@@ -27,7 +28,7 @@ pub mod trap;
 pub mod vm;
 
 pub use id::{Handle, VmId};
-pub use machine::{Machine, SyncError};
+pub use machine::{El2, Machine, SyncError, Unit};
 pub use ownership::{
     Constituent, GuestPage, HostMap, LeaseInfo, LeaseState, Ownership, OwnershipError, PAGES_PER_LEASE, PINS_PER_VM,
     PageState, RANGES_PER_LEASE, SCRUB_STEP_PAGES, Step,

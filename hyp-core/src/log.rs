@@ -20,6 +20,12 @@ pub fn set_level(name: &str) -> bool {
     level.is_some()
 }
 
+/// As it is shown to people: only a booted machine's log has values.
+#[cfg(not(feature = "defmt"))]
+pub(crate) struct Shown<'a, T>(#[allow(dead_code, reason = "without defmt nobody reads it")] pub &'a T);
+#[cfg(feature = "defmt")]
+pub(crate) use defmt::Display2Format as Shown;
+
 /// Whether lines of level number `level` go through.
 #[allow(dead_code, reason = "without defmt nobody asks")]
 #[inline(always)]

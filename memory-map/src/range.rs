@@ -77,7 +77,7 @@ impl<A: Address> AddrRange<A> {
     }
 
     /// The first address in the range.
-    pub fn start(&self) -> A {
+    pub const fn start(&self) -> A {
         self.start
     }
 
@@ -94,7 +94,7 @@ impl<A: Address> AddrRange<A> {
 
     /// The length in bytes, never zero.
     #[allow(clippy::len_without_is_empty, reason = "a range is never empty")]
-    pub fn len(&self) -> u64 {
+    pub const fn len(&self) -> u64 {
         self.len
     }
 

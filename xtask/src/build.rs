@@ -66,10 +66,11 @@ pub struct Image {
 /// # Errors
 /// When there is no such board, or it does not build.
 pub fn board(toolchain: &Toolchain, name: &str, profile: Profile, features: &[&str]) -> Result<Image> {
-    if !workspace::root().join("boards").join(name).join("Cargo.toml").is_file() {
+    if leasehold_boards::find(name).is_none() {
+        let names: Vec<&str> = leasehold_boards::all().iter().map(|board| board.name).collect();
         return Err(ui::failure(
             format_args!("there is no board {name}"),
-            format_args!("name one of {}", boards()?),
+            format_args!("name one of {}", names.join(", ")),
         ));
     }
     let package = format!("leasehold-{name}");
@@ -148,7 +149,7 @@ fn bare_build(toolchain: &Toolchain, package: &str, profile: Profile) -> Command
 }
 
 /// Builds one program, and puts its ELF file and its flat binary into `target/images`.
-fn image(cargo: Command, bin: &str, name: &str) -> Result<Image> {
+pub(crate) fn image(cargo: Command, bin: &str, name: &str) -> Result<Image> {
     let built = executable(cargo, bin)?;
     let data = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
     let flat = elf::flatten(&data).with_context(|| format!("{} is no image", built.display()))?;
@@ -219,15 +220,6 @@ fn product(mut cargo: Command, name: &str, pick: impl Fn(&Artifact) -> Option<Pa
         anyhow::bail!("`{shown}` failed ({status}); the compiler's messages stand above");
     }
     made.with_context(|| format!("`{shown}` made no {name}"))
-}
-
-fn boards() -> Result<String> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(workspace::root().join("boards"))? {
-        names.push(entry?.file_name().to_string_lossy().into_owned());
-    }
-    names.sort();
-    Ok(names.join(", "))
 }
 
 /// An image's memory map and sizes, as text.

@@ -30,6 +30,7 @@ const fn room(name: &'static str, target: Target, doors: &'static [&'static str]
 }
 
 const ABI: &str = "leasehold-abi";
+const BOARDS: &str = "leasehold-boards";
 const DRIVERS: &str = "leasehold-drivers";
 const FDT: &str = "leasehold-fdt";
 const FLASH: &str = "leasehold-flash";
@@ -39,6 +40,7 @@ const HYP_CORE: &str = "leasehold-hyp-core";
 const MEMORY_MAP: &str = "leasehold-memory-map";
 const SOC: &str = "leasehold-soc";
 const TESTS: &str = "leasehold-tests";
+const TREES: &str = "leasehold-trees";
 
 const ROOMS: &[Room] = &[
     room(ABI, Target::Anywhere, &[]),
@@ -61,12 +63,24 @@ const ROOMS: &[Room] = &[
     room("leasectl", Target::Linux, &[ABI]),
     room(FLASH, Target::Machine, &[MEMORY_MAP, ABI]),
     room(TESTS, Target::Machine, &[FLASH, MEMORY_MAP, ABI]),
+    // What the boards are made of. It is one of them for nobody.
+    room(BOARDS, Target::Anywhere, &[SOC, HYP_CORE, HAL, MEMORY_MAP, ABI]),
+    // It holds descriptions against device trees.
+    room(TREES, Target::Machine, &[BOARDS, SOC, DRIVERS, HAL, MEMORY_MAP, FDT]),
     // It reads a fault policy as EL2 does, so that a wrong one is told before anything is built.
-    room("xtask", Target::Machine, &[TESTS, FLASH, HYP_CORE, MEMORY_MAP, ABI]),
+    room(
+        "xtask",
+        Target::Machine,
+        &[TREES, BOARDS, TESTS, FLASH, HYP_CORE, MEMORY_MAP, ABI],
+    ),
 ];
 
-/// Every folder of `boards/`.
-const BOARD: Room = room("boards", Target::Bare, &[SOC, HYP_CORE, DRIVERS, HAL, MEMORY_MAP, ABI]);
+/// Every folder of `boards/` but the common one.
+const BOARD: Room = room(
+    "boards",
+    Target::Bare,
+    &[BOARDS, SOC, HYP_CORE, DRIVERS, HAL, MEMORY_MAP, ABI],
+);
 
 /// What the doors need to know of a package.
 #[derive(Clone, Debug)]
@@ -116,11 +130,8 @@ impl Crate {
     }
 
     fn room(&self) -> Result<&'static Room> {
-        let found = if self.board {
-            Some(&BOARD)
-        } else {
-            ROOMS.iter().find(|room| room.name == self.name)
-        };
+        let board = self.board.then_some(&BOARD);
+        let found = ROOMS.iter().find(|room| room.name == self.name).or(board);
         match found {
             Some(room) => Ok(room),
             None => bail!(

@@ -2,13 +2,16 @@
 
 pub mod abi;
 pub mod bench;
+pub mod boards;
 pub mod build;
+pub mod check_tree;
 mod doors;
 pub mod elf;
 mod initramfs;
 pub mod lint;
 pub mod linux;
 pub mod matrix;
+mod porting;
 pub mod process;
 pub mod run;
 pub mod setup;

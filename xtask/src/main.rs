@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
-use xtask::{abi, bench, build, lint, matrix, run, setup, test, ui};
+use xtask::{abi, bench, boards, build, check_tree, lint, matrix, run, setup, test, ui};
 
 /// Sets up, builds, runs and checks Leasehold.
 ///
@@ -19,6 +19,8 @@ struct Cli {
 enum Command {
     Setup(setup::Args),
     Build(build::Args),
+    Boards(boards::Args),
+    CheckTree(check_tree::Args),
     Run(Box<run::Args>),
     Test(test::Args),
     Matrix(matrix::Args),
@@ -32,6 +34,8 @@ impl Command {
         match self {
             Command::Setup(args) => setup::run(args),
             Command::Build(args) => build::run(args),
+            Command::Boards(args) => boards::run(&args),
+            Command::CheckTree(args) => check_tree::run(&args),
             Command::Run(args) => run::run(*args),
             Command::Test(args) => test::run(args),
             Command::Matrix(args) => matrix::run(&args),

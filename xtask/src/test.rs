@@ -1,6 +1,7 @@
 //! `cargo xtask test`: the build machine's tests, then the whole system under QEMU.
 
 mod count;
+mod images;
 
 use crate::build::{self, Profile};
 use crate::run::hosts;
@@ -18,7 +19,7 @@ use std::process::{Command, Stdio};
 /// The board that the scenarios run.
 const BOARD: &str = "qemu-virt";
 /// The bare-metal programs that the scenarios run.
-const GUESTS: [&str; 4] = ["demo", "guest", "testhost", "testguest"];
+const GUESTS: [&str; 5] = ["demo", "guest", "testhost", "testguest", "stub"];
 
 /// The bare-metal programs in which a driver drives a unit.
 const UNITS: [&str; 1] = ["smmu"];
@@ -45,6 +46,10 @@ pub fn run(args: Args) -> Result<()> {
     // The scenarios come later, when what they run is built.
     tests.arg("--no-fail-fast").env(VARIABLE, "none");
     run_tests(tests, &args, &mut counter)?;
+    match toolchain::get() {
+        Ok(toolchain) => images::test(&toolchain, args.filter.as_deref(), &mut counter),
+        Err(error) => counter.judge("boards", Err(error)),
+    }
     let built = artifacts(args.quick);
     let scenarios = built.and_then(|artifacts| {
         let path = workspace::target("run").join("artifacts.json");

@@ -2,11 +2,12 @@
 #![no_std]
 #![no_main]
 
-mod layout;
+mod board;
 
+use board::BOARD;
+use leasehold_boards::Lists;
 use leasehold_hal::{Soc, SocError};
-use leasehold_hyp_core::board::{Board, BoardConfig};
-use leasehold_hyp_core::fault::Policy;
+use leasehold_hyp_core::board::{Board, BoardConfig, El2Entry};
 use leasehold_memory_map::{MachineTree, PhysAddr, PhysRange};
 use leasehold_soc::qemu_virt::{self, QemuVirtConfig};
 
@@ -16,24 +17,22 @@ struct QemuVirt;
 impl Board for QemuVirt {
     type Soc = qemu_virt::QemuVirt;
 
-    const CONFIG: BoardConfig = BoardConfig {
-        name: "qemu-virt",
-        load_address: PhysAddr::new(layout::LOAD_ADDRESS),
-        registers: qemu_virt::REGISTERS,
-        // From 1 GiB on, 255 GiB at most (`hw/arm/virt.c`, VIRT_MEM).
-        ram: &[PhysRange::constant(PhysAddr::new(1 << 30), 255 << 30)],
-        // Two PL011, GIC, SMMU, and what would reach memory past the SMMU.
-        kept: qemu_virt::KEPT,
-        // The host is a stock Linux: this is the policy under which 6.1, 6.12 and 7.3 live through every access, whatever
-        // they do about a warning or an oops, and the offender alone is told (docs/fault-delivery.md).
-        policy: Policy::DEFAULT,
-        // DFSC 0b110010 is not allotted (Arm ARM, ESR_EL1, "ISS encoding for an exception from a Data Abort").
-        new_syndrome: 0x32,
-        // A test board: what boot arguments say counts.
-        overrides: true,
-        // PCI is behind the SMMU; `fw_cfg` and `virtio-mmio` are hidden from the host.
-        uncontained_masters: &[],
-        accept_uncontained: false,
+    const CONFIG: BoardConfig = {
+        let config = BOARD.config(&Lists {
+            registers: qemu_virt::REGISTERS,
+            // From 1 GiB on, 255 GiB at most (`hw/arm/virt.c`, VIRT_MEM).
+            ram: &[PhysRange::constant(PhysAddr::new(1 << 30), 255 << 30)],
+            // Two PL011, GIC, SMMU, and what would reach memory past the SMMU.
+            kept: qemu_virt::KEPT,
+            uncontained: &[],
+        });
+        // For tests, entered as by XBL on boards with Gunyah.
+        let entry = if cfg!(feature = "gunyah-exit") {
+            El2Entry::GunyahExit
+        } else {
+            config.entry
+        };
+        BoardConfig { entry, ..config }
     };
 
     fn console() -> Result<<Self::Soc as Soc>::Console, SocError> {

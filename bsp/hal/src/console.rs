@@ -8,6 +8,8 @@ pub enum ConsoleError {
     Speed(u32),
     /// It did not become quiet within the bound.
     TimedOut,
+    /// Firmware has made something else of it than a port that can be written to.
+    Unfit,
 }
 
 /// Where log bytes go.

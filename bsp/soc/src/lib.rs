@@ -1,4 +1,15 @@
 //! Which driver sits where, with which quirks: one file per SoC.
 #![cfg_attr(not(test), no_std)]
 
+pub mod apq8016;
+pub mod description;
+pub mod family;
+pub mod list;
+pub mod qcs6490;
 pub mod qemu_virt;
+pub mod qualcomm;
+pub mod sdm845;
+pub mod sm8250;
+pub mod sm8550;
+pub mod sm8650;
+pub mod x1e80100;

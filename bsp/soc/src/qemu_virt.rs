@@ -7,12 +7,13 @@
 //!
 //! Devices that exist for ACPI or the Secure state only, and have no node in the tree, are left out.
 
+use crate::qualcomm::{Bus, Identity};
 use heapless::Vec;
 use leasehold_drivers::interrupt::Gic;
-use leasehold_drivers::interrupt::gicv2::{Frames, Gicv2};
+use leasehold_drivers::interrupt::gicv2::Gicv2;
 use leasehold_drivers::interrupt::gicv3::{Gicv3, MAX_CPUS};
 use leasehold_drivers::serial::pl011::{Config, Pl011};
-use leasehold_drivers::smmu::v3::{Aborting, Found, MEMORY_BYTES, StaticMemory};
+use leasehold_drivers::smmu::v3::{Aborting, Found, MEMORY_BYTES};
 use leasehold_hal::{ConsoleError, InterruptController, InterruptError, Soc, SocError};
 use leasehold_memory_map::{Address, GicVersion, Kept, MachineTree, PhysAddr, PhysRange};
 
@@ -127,17 +128,21 @@ fn same(found: PhysRange, expected: PhysRange) -> Result<(), SocError> {
     }
 }
 
-/// What the SMMU and its driver share.
-static SMMU_MEMORY: StaticMemory = StaticMemory::new();
-
-/// The machine.
+/// The machine, or a model of it behind `B`.
 #[derive(Debug)]
-pub struct QemuVirt {
+pub struct QemuVirt<B = Identity> {
+    bus: B,
+    layout: Layout,
+    interrupts_taken: bool,
+    iommu_taken: bool,
+}
+
+/// What of the machine is the host's, and what is not.
+#[derive(Debug)]
+struct Layout {
     config: QemuVirtConfig,
     windows: Vec<PhysRange, { MAX_CPUS + 16 }>,
     hidden: Vec<PhysRange, 8>,
-    interrupts_taken: bool,
-    iommu_taken: bool,
 }
 
 impl QemuVirt {
@@ -151,7 +156,9 @@ impl QemuVirt {
     /// image at its own as Inner Shareable write-back memory, for ever. There is one such value in the program, and
     /// nothing else in it drives the interrupt controller or the SMMU.
     pub unsafe fn new(config: QemuVirtConfig) -> Result<Self, SocError> {
-        Self::describe(config)
+        // SAFETY: as the caller vouches.
+        let bus = unsafe { Identity::new() };
+        Self::over(config, bus)
     }
 
     /// EL2's log channel: the second UART, which is there where QEMU is given two `-serial`.
@@ -164,12 +171,37 @@ impl QemuVirt {
     /// memory, for ever, and nothing else in the program drives it.
     pub unsafe fn console() -> Result<Pl011, ConsoleError> {
         // SAFETY: as the caller vouches.
-        let mut port = unsafe { Pl011::new(UART1) };
+        Self::console_on(&unsafe { Identity::new() })
+    }
+}
+
+impl<B: Bus> QemuVirt<B> {
+    /// The machine behind `bus`, as configured. Touches no device.
+    ///
+    /// # Errors
+    /// [`SocError::Interrupts`] where there are more CPUs than there is room for.
+    pub fn over(config: QemuVirtConfig, bus: B) -> Result<Self, SocError> {
+        Ok(Self {
+            bus,
+            layout: Layout::of(config)?,
+            interrupts_taken: false,
+            iommu_taken: false,
+        })
+    }
+
+    /// EL2's log channel behind `bus`.
+    ///
+    /// # Errors
+    /// [`ConsoleError::TimedOut`] when it is not there, or stuck.
+    pub fn console_on(bus: &B) -> Result<Pl011<B::Io>, ConsoleError> {
+        let mut port = Pl011::over(bus.registers(UART1));
         port.init(UART)?;
         Ok(port)
     }
+}
 
-    fn describe(config: QemuVirtConfig) -> Result<Self, SocError> {
+impl Layout {
+    fn of(config: QemuVirtConfig) -> Result<Self, SocError> {
         let too_many = SocError::Interrupts(InterruptError::TooManyCpus(MAX_CPUS));
         if config.cpus > MAX_CPUS {
             return Err(too_many);
@@ -195,8 +227,6 @@ impl QemuVirt {
             config,
             windows,
             hidden: core::iter::once(first).chain(second).chain(always).collect(),
-            interrupts_taken: false,
-            iommu_taken: false,
         })
     }
 }
@@ -217,58 +247,53 @@ fn take(taken: &mut bool) -> Result<(), SocError> {
     }
 }
 
-impl Soc for QemuVirt {
-    type Iommu = Aborting;
-    type InterruptController = Gic;
-    type Console = Pl011;
+impl<B: Bus> Soc for QemuVirt<B> {
+    type Iommu = Aborting<B::Io, B::Io>;
+    type InterruptController = Gic<B::Io>;
+    type Console = Pl011<B::Io>;
 
     fn ipa_bits(&self) -> u8 {
         IPA_BITS
     }
 
     fn device_windows(&self) -> &[PhysRange] {
-        &self.windows
+        &self.layout.windows
     }
 
     fn hidden(&self) -> &[PhysRange] {
-        &self.hidden
+        &self.layout.hidden
     }
 
-    fn interrupt_controller(&mut self) -> Result<Gic, SocError> {
+    fn interrupt_controller(&mut self) -> Result<Gic<B::Io>, SocError> {
         take(&mut self.interrupts_taken)?;
-        let gic = match self.config.gic {
-            GicVersion::V2 => {
-                let frames = Frames {
-                    distributor: GIC_DIST,
-                    cpu_interface: GIC_CPU,
-                    hypervisor: GIC_HYP,
-                    virtual_cpu_interface: GIC_VCPU,
-                };
-                // SAFETY: `new`'s caller vouches that these are there, mapped, and driven by nobody else in the program.
-                Gic::V2(unsafe { Gicv2::new(frames) }?)
-            }
-            // SAFETY: as above.
-            GicVersion::V3 => Gic::V3(unsafe { Gicv3::new(GIC_DIST, &[GIC_REDIST], &[GIC_ITS]) }?),
+        let bus = &self.bus;
+        let gic = match self.layout.config.gic {
+            GicVersion::V2 => Gic::V2(Gicv2::over(
+                bus.registers(GIC_DIST),
+                bus.registers(GIC_CPU),
+                [GIC_HYP, GIC_VCPU],
+            )?),
+            GicVersion::V3 => Gic::V3(Gicv3::over(
+                bus.registers(GIC_DIST),
+                [(bus.registers(GIC_REDIST), GIC_REDIST)],
+                &[GIC_ITS],
+            )?),
         };
         // A control frame that the host saw would let it make a bus master of the GIC.
-        let seen = |frame: &&PhysRange| self.windows.iter().any(|window| window.overlaps(frame));
+        let seen = |frame: &&PhysRange| self.layout.windows.iter().any(|window| window.overlaps(frame));
         match gic.trapped_frames().iter().find(seen) {
             Some(frame) => Err(SocError::Mismatch(frame.start().get())),
             None => Ok(gic),
         }
     }
 
-    fn iommu(&mut self) -> Result<Option<Aborting>, SocError> {
+    fn iommu(&mut self) -> Result<Option<Self::Iommu>, SocError> {
         take(&mut self.iommu_taken)?;
-        if !self.config.smmu {
+        if !self.layout.config.smmu {
             return Ok(None);
         }
-        let start = PhysAddr::checked(SMMU_MEMORY.as_ptr().expose_provenance() as u64);
-        let memory = start.and_then(|start| PhysRange::new(start, MEMORY_BYTES as u64).ok());
-        let memory = memory.ok_or(SocError::IommuMemory(MEMORY_BYTES))?;
-        // SAFETY: `new`'s caller vouches for the registers, for the image (where `SMMU_MEMORY` is), and that there is one
-        // value of this type, which gets here once.
-        let found = unsafe { Found::new(SMMU, memory) }?;
+        let (shared, memory) = self.bus.smmu_memory().ok_or(SocError::IommuMemory(MEMORY_BYTES))?;
+        let found = Found::over(self.bus.registers(SMMU), SMMU, shared, memory)?;
         Ok(Some(found.reset()?))
     }
 }

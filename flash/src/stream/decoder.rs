@@ -11,6 +11,9 @@ use thiserror::Error;
 /// The longest encoded frame that is taken for one, in bytes. EL2's own are shorter than 4 KiB.
 pub const MAX_FRAME: usize = 16 * 1024;
 
+/// How what EL2 says in plain text, before it can log, begins: its last line.
+const PLAIN: &[u8] = b"EL2 stopped: ";
+
 /// rzCOBS works in groups of seven bytes, and fills the last one with zeroes.
 const MAX_PADDING: usize = 6;
 
@@ -129,6 +132,9 @@ impl LogDecoder {
     }
 
     fn decode(&self, encoded: &[u8]) -> Result<Event, LossReason> {
+        if let Some(line) = plain(encoded) {
+            return Ok(Event::Log(line));
+        }
         let frame = rzcobs::decode(encoded).map_err(|_| LossReason::Encoding)?;
         let (index, arguments) = frame.split_first_chunk().ok_or(LossReason::Encoding)?;
         let index = u16::from_le_bytes(*index);
@@ -178,6 +184,19 @@ impl Iterator for LogDecoder {
     fn next(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
+}
+
+/// A line of plain text.
+fn plain(encoded: &[u8]) -> Option<LogLine> {
+    let is_text = encoded.starts_with(PLAIN) && encoded.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    let message = str::from_utf8(encoded).ok().filter(|_| is_text)?;
+    Some(LogLine {
+        level: Some(Level::Error),
+        timestamp: None,
+        trace: Vec::new(),
+        message: message.to_owned(),
+        location: None,
+    })
 }
 
 /// The arguments of a [`CONSOLE_FORMAT`](super::CONSOLE_FORMAT) frame: the VM, a length in 32 bits, the bytes.

@@ -288,7 +288,7 @@ impl Progress {
 
     #[inline(always)]
     fn recent(&mut self, cpu: u8, class: Class) -> &mut Recent {
-        &mut self.classes[class.index()][usize::from(cpu) % MAX_CPUS]
+        &mut self.classes[class.index()][usize::from(cpu).min(MAX_CPUS - 1)]
     }
 
     /// Notes an access by `task`, whose first link is due, if it surely is new. If not, nothing is noted, and

@@ -16,6 +16,7 @@ use crate::arch::aarch64::{self as arch, Return, Stepped, TrapFrame};
 use crate::board::Board;
 use crate::fault::decoy::{self, Ended};
 use crate::fault::{Access, Mode};
+use crate::machine::Machine;
 use crate::stage2::Overlay;
 use crate::trap::{Esr, Hpfar};
 use crate::{PageState, VmId};

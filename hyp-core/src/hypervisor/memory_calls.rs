@@ -1,10 +1,11 @@
 //! FF-A calls of the host and of guests: what `ffa` needs of the machine.
 
 use super::vendor::Outcome;
-use super::{Containment, Hypervisor, State};
+use super::{Hypervisor, State};
 use crate::VmId;
 use crate::arch::aarch64::{Cpu, Run, TrapFrame, stage1_maps};
 use crate::board::Board;
+use crate::boot::Containment;
 use crate::ffa::calls::{Registers, Surroundings};
 use leasehold_abi::{ffa, vendor};
 use leasehold_memory_map::{Ipa, PhysAddr};

@@ -4,37 +4,32 @@
 //! only try it. None is held while the firmware is called, and while a guest runs just the one of its
 //! registers.
 
-mod boot;
-mod boot_error;
 mod decoy;
 mod dump;
 mod fault;
 mod guest;
 mod host;
-mod machine;
 mod memory_calls;
 mod power;
 mod reclaim;
 mod sdei;
+mod start;
 mod vendor;
 
 use crate::Ownership;
-use crate::arch::aarch64::{Features, GuestContext, IdRegisters, PerCpu, Stage2Registers, drain_rings};
-use crate::board::Board;
+use crate::arch::aarch64::{Cpu, GuestContext, IdRegisters, PerCpu, Stage2Registers, drain_rings};
+use crate::board::{AttachedOf, Board, ConsoleOf, InterruptsOf};
+use crate::boot::Containment;
 use crate::fault::{EntryFeatures, EntryRules, Faults, Policy, Record};
+use crate::features::Features;
 use crate::ffa::calls::Ffa;
 use crate::layout::MAX_CPUS;
+use crate::machine::{El2, Unit};
 use crate::psci::Psci;
 use crate::sdei::Dispatcher;
 use crate::vm::{MAX_GUESTS, Vms};
-use leasehold_hal::{Iommu, Soc};
-use machine::{El2, Unit};
 use spin::mutex::{SpinMutex, TicketMutex};
 use spin::once::Once;
-
-type ConsoleOf<B> = <<B as Board>::Soc as Soc>::Console;
-type InterruptsOf<B> = <<B as Board>::Soc as Soc>::InterruptController;
-type AttachedOf<B> = <<<B as Board>::Soc as Soc>::Iommu as Iommu>::Attached;
 
 /// Bytes of log that a trap moves to the channel at most.
 const DRAIN_BOUND: usize = 1024;
@@ -46,17 +41,6 @@ const EVENT_BOUND: usize = 16;
 struct Channel<C> {
     console: Option<C>,
     resume: Option<usize>,
-}
-
-/// Whether every bus master of the host's is kept out of lent memory.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Containment {
-    /// All are.
-    Whole,
-    /// Some are not, which is accepted.
-    Accepted,
-    /// Some are not: nothing can be lent.
-    Refused,
 }
 
 /// What boot finds, and nothing changes after.
@@ -141,8 +125,8 @@ impl<B: Board> Hypervisor<B> {
         }
     }
 
-    fn machine(&self) -> El2<'_, AttachedOf<B>> {
-        El2::new(&self.unit)
+    fn machine(&self) -> El2<'_, Cpu, AttachedOf<B>> {
+        El2::new(Cpu::this(), &self.unit)
     }
 
     /// Moves log frames to the channel, unless another CPU is at it.
@@ -185,6 +169,18 @@ macro_rules! hypervisor {
         #[unsafe(no_mangle)]
         extern "C" fn lh_boot_main(device_tree: u64) -> ! {
             HYPERVISOR.boot_main(device_tree)
+        }
+
+        /// Whether the start code, entered at EL1, asks Gunyah to leave EL2.
+        #[unsafe(no_mangle)]
+        #[used]
+        #[allow(non_upper_case_globals)]
+        static lh_leave_gunyah: bool = <$board as $crate::board::Board>::CONFIG.entry.asks_gunyah();
+
+        /// The boot CPU, where the image cannot run: says why, for a reason of the start code's.
+        #[unsafe(no_mangle)]
+        extern "C" fn lh_refuse(reason: u64, detail: u64) -> ! {
+            $crate::hypervisor::Hypervisor::<$board>::refuse_entry(reason, detail)
         }
 
         /// A further CPU with the MMU on.

@@ -4,27 +4,9 @@ use super::Hypervisor;
 use crate::PageState;
 use crate::arch::aarch64::{self as arch, PerCpu, TrapFrame};
 use crate::board::Board;
-use crate::psci::{Action, Entry, Firmware, StateFormat};
+use crate::psci::{Action, Entry};
 use leasehold_abi::psci;
 use leasehold_memory_map::Address;
-
-/// PSCI_FEATURES for CPU_SUSPEND, bit 1: the extended StateID format (DEN0022 section 5.15.2).
-const EXTENDED_STATE_ID: u64 = 1 << 1;
-
-/// Asks the firmware for what is optional.
-pub(super) fn firmware_features() -> Firmware {
-    let feature = |function: u32| arch::firmware([u64::from(psci::FEATURES), u64::from(function), 0, 0])[0];
-    let suspend = feature(psci::CPU_SUSPEND_64);
-    let format = if suspend & EXTENDED_STATE_ID != 0 {
-        StateFormat::Extended
-    } else {
-        StateFormat::Original
-    };
-    Firmware {
-        suspend: ((suspend as i32) >= 0).then_some(format),
-        reset2: (feature(psci::SYSTEM_RESET2_64) as i32) >= 0,
-    }
-}
 
 impl<B: Board> Hypervisor<B> {
     #[inline(never)]

@@ -1,10 +1,12 @@
 //! Calls of our own by the host: guests, their memory and their runs; fault records.
 
 use super::host::write_uid;
-use super::{Containment, Hypervisor, MAX_LEASES, State, guest};
+use super::{Hypervisor, MAX_LEASES, State, guest};
 use crate::arch::aarch64::{PerCpu, TrapFrame};
 use crate::board::Board;
+use crate::boot::Containment;
 use crate::fault::{Class, Mechanism};
+use crate::machine::Machine;
 use crate::sdei::Event;
 use crate::vm::{MAX_GUESTS, Phase, VmError};
 use crate::{Handle, LeaseState, OwnershipError, RANGES_PER_LEASE, Step, VmId};

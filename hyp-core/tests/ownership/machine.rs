@@ -372,8 +372,13 @@ impl State {
     /// Keeps what an entry that was found on a walk says.
     fn keep_entry(&mut self, agent: usize, vmid: u8, level: u32, ipa: u64, entry: u64, age: Stamp) {
         let tlb = &mut self.tlbs[agent];
+        // What is no table is not walked: that it was taken for one is wrong enough.
         let known = match walker::step(entry, level, ipa) {
             walker::Step::Fault => return,
+            walker::Step::Next(next) if !self.pool.contains(&next) => {
+                self.broken.push(format!("a walker takes {next:#x} for a table"));
+                return;
+            }
             walker::Step::Next(next) => {
                 let base = ipa >> walker::bits_below(level) << walker::bits_below(level);
                 tlb.tables.entry((vmid, level + 1, base, next)).or_insert(age)

@@ -65,6 +65,16 @@ impl Edu {
         self.copy(BUFFER, address, bytes, START | TO_MEMORY)
     }
 
+    /// Begins what [`store`](Self::store) does.
+    pub fn begin_store(&self, address: u64, bytes: u64) {
+        self.start(BUFFER, address, bytes, START | TO_MEMORY);
+    }
+
+    /// Waits for what was begun, also by somebody before. Did it finish?
+    pub fn wait(&self) -> bool {
+        self.finish()
+    }
+
     /// Begins what [`store`](Self::store) does, and runs `meanwhile`. Did it finish?
     pub fn store_beside(&self, address: u64, bytes: u64, meanwhile: impl FnOnce()) -> bool {
         self.start(BUFFER, address, bytes, START | TO_MEMORY);

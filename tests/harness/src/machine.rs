@@ -44,6 +44,13 @@ pub enum Gic {
     V3,
 }
 
+/// A program that QEMU starts in Leasehold's place, and that is to jump to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Loader {
+    program: PathBuf,
+    leasehold: PhysAddr,
+}
+
 /// A machine to be started.
 ///
 /// ```no_run
@@ -62,6 +69,7 @@ pub enum Gic {
 pub struct Machine {
     name: String,
     board: Option<Board>,
+    loader: Option<Loader>,
     kernel: Option<PathBuf>,
     initrd: Option<PathBuf>,
     dtb: Option<PathBuf>,
@@ -99,6 +107,7 @@ impl Machine {
         Machine {
             name,
             board: None,
+            loader: None,
             kernel: None,
             initrd: None,
             dtb: None,
@@ -122,6 +131,13 @@ impl Machine {
     /// The host's kernel: an arm64 `Image`, of Linux or of a bare-metal host.
     pub fn kernel(mut self, path: impl Into<PathBuf>) -> Machine {
         self.kernel = Some(path.into());
+        self
+    }
+
+    /// Lets QEMU start this arm64 `Image` at EL2 instead of Leasehold, whose image then lies at `leasehold`.
+    pub fn started_by(mut self, program: impl Into<PathBuf>, leasehold: PhysAddr) -> Machine {
+        let program = program.into();
+        self.loader = Some(Loader { program, leasehold });
         self
     }
 
@@ -392,7 +408,14 @@ impl Machine {
                 limit: BOARD_LIMIT,
             });
         }
-        args.path("-kernel", &board.image);
+        match &self.loader {
+            None => args.path("-kernel", &board.image),
+            Some(Loader { program, leasehold }) => {
+                args.path("-kernel", program);
+                let loader = format!("loader,addr={leasehold},force-raw=on");
+                args.device(&loader, &[("file", &board.image)], "");
+            }
+        }
         if !self.el2_args.is_empty() {
             args.add("-append", self.el2_args.join(" "));
         }

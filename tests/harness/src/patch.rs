@@ -35,14 +35,31 @@ impl Patch {
         })
     }
 
-    /// Makes the function with this word in its symbol fail at its first instruction.
-    pub(crate) fn break_function(mut self, name: &str) -> Result<Patch, Failure> {
+    /// The address of the function with this word in its symbol.
+    pub(crate) fn address(&self, name: &str) -> Result<u64, Failure> {
         let elf = fs::read(&self.elf)?;
         let elf = object::File::parse(&*elf)?;
         let mut symbols = elf.symbols();
         let symbol = symbols.find(|symbol| symbol.name().is_ok_and(|symbol| symbol.contains(name)));
         let symbol = symbol.ok_or_else(|| format!("{} has no function {name}", self.elf.display()))?;
-        self.set(usize::try_from(symbol.address() - BASE)?, UNDEFINED)?;
+        Ok(symbol.address())
+    }
+
+    /// Makes the function with this word in its symbol fail at its first instruction.
+    pub(crate) fn break_function(mut self, name: &str) -> Result<Patch, Failure> {
+        let at = usize::try_from(self.address(name)? - BASE)?;
+        self.set(at, UNDEFINED)?;
+        Ok(self)
+    }
+
+    /// Replaces an instruction near the beginning of a function.
+    pub(crate) fn replace_in(mut self, name: &str, from: u32, to: u32) -> Result<Patch, Failure> {
+        const NEAR: usize = 16;
+        let at = usize::try_from(self.address(name)? - BASE)?;
+        let code = self.image.get(at..at + 4 * NEAR).ok_or("that is not in the image")?;
+        let number = code.chunks_exact(4).position(|word| word == from.to_le_bytes());
+        let number = number.ok_or_else(|| format!("{name} has no instruction {from:#010x} near its beginning"))?;
+        self.set(at + 4 * number, to)?;
         Ok(self)
     }
 

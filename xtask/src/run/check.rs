@@ -31,7 +31,7 @@ const LINKS: [Mechanism; 12] = [
 /// # Errors
 /// What is wrong with the first that does not, and what to do.
 pub(super) fn values(args: &Args) -> Result<()> {
-    cpus(args.smp)?;
+    cpus(args.smp, args.gic)?;
     fault(args.fault.as_deref())?;
     if args.host == HostKind::Demo && (args.kernel.is_some() || args.headers.is_some()) {
         return Err(ui::failure(
@@ -78,8 +78,16 @@ pub(super) fn cpu(qemu: &Path, cpu: &str) -> Result<()> {
     ))
 }
 
-fn cpus(smp: u32) -> Result<()> {
-    // The core is built for so many, GICv2 or not.
+/// How many CPUs a GICv2 can tell apart (Arm IHI 0048, GICD_TYPER.CPUNumber).
+const MAX_CPUS_GICV2: u32 = 8;
+
+fn cpus(smp: u32, gic: u8) -> Result<()> {
+    if gic == 2 && smp > MAX_CPUS_GICV2 {
+        return Err(ui::failure(
+            format_args!("--smp {smp}: a GICv2 has {MAX_CPUS_GICV2} CPUs at most"),
+            "give fewer, or --gic 3",
+        ));
+    }
     if (1..=MAX_CPUS).contains(&(smp as usize)) {
         return Ok(());
     }
@@ -184,8 +192,9 @@ mod tests {
         std::fs::write(&text, "no kernel").unwrap();
         let text = format!("--kernel {}", text.display());
         for (line, part) in [
-            ("--smp 0", "1 to 8"),
-            ("--smp 9", "--smp 9"),
+            ("--smp 0", "1 to 12"),
+            ("--smp 9 --gic 2", "GICv2"),
+            ("--smp 13", "--smp 13"),
             ("--fault all=nonsense", "no mechanism is called \"nonsense\""),
             ("--fault nobody=halt", "links: external-abort"),
             ("--fault nobody", "policies: default, bring-up, gunyah, pkvm"),

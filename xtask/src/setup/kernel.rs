@@ -47,7 +47,7 @@ impl Version {
     }
 
     /// The release whose archive has it.
-    fn release(self) -> Release {
+    pub(super) fn release(self) -> Release {
         match self {
             Version::V6_1 | Version::V6_12 => Release::Bookworm,
             Version::V7_3 => Release::Trixie,
@@ -81,9 +81,7 @@ pub struct Kernel {
 pub fn get(version: Version) -> Result<Kernel> {
     let archive = Packages::open(version.release())?;
     let names = Names::resolve(&archive, version)?;
-    let image = archive
-        .unpack_only(&[&names.image], &[names.image_folder])?
-        .join(&names.image_file);
+    let image = names.unpack_image(&archive)?.join(&names.image_file);
     let packages: Vec<&str> = names.headers.iter().map(String::as_str).collect();
     let root = archive.unpack(&packages)?;
     let headers = root.join("usr/src").join(format!("linux-headers-{}", names.release));
@@ -118,20 +116,24 @@ impl Kernel {
 
 /// The packages of a kernel. Their names carry its version, which changes with every update.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Names {
+pub(super) struct Names {
     /// What `uname -r` will say.
-    release: String,
+    pub release: String,
     image: String,
-    /// The folder of the image's package that matters: the modules are large.
-    image_folder: &'static str,
+    /// What matters of the image's package: the modules are large.
+    image_folders: Vec<String>,
     /// The image, in that package.
     image_file: String,
+    /// The package with the trees, where that is another one.
+    trees: Option<String>,
+    /// The folder of device trees, in the package that has them.
+    trees_folder: String,
     headers: Vec<String>,
 }
 
 impl Names {
     /// Follows the archive's meta packages.
-    fn resolve(archive: &Packages, version: Version) -> Result<Names> {
+    pub fn resolve(archive: &Packages, version: Version) -> Result<Names> {
         let suffix = "-arm64";
         let image = newest_meta(archive, "linux-image", version)?;
         let image = one_dependency(&image, "linux-image-")?;
@@ -146,32 +148,60 @@ impl Names {
         let package = debian::newest(package)?.with_context(|| format!("Debian's archive has no {headers}"))?;
         let common = one_dependency(&package, "linux-headers-")?;
         let kbuild = one_dependency(&package, "linux-kbuild-")?;
-        // From 7.3 on the image is in a package of its own, which the one named after it needs.
+        // From 7.3 on image and trees are in packages of their own, which the one named after the kernel needs.
         let split = archive.versions(&format!("{image}:arm64"))?;
-        let split = split
-            .iter()
-            .flat_map(|package| &package.depends)
-            .find(|name| name.starts_with("linux-binary-"));
-        let (image, image_folder, image_file) = match split {
-            Some(binary) => (
-                binary,
-                "./usr/lib/modules",
-                format!("usr/lib/modules/{release}/vmlinuz"),
-            ),
-            None => (&image, "./boot", format!("boot/vmlinuz-{release}")),
+        let part = |prefix: &str| {
+            let mut needed = split.iter().flat_map(|package| &package.depends);
+            needed.find(|name| name.starts_with(prefix)).cloned()
         };
         let build = build_architecture();
-        Ok(Names {
-            release: release.to_owned(),
-            image: format!("{image}:arm64"),
-            image_folder,
-            image_file,
-            headers: vec![
-                format!("{headers}:arm64"),
-                format!("{common}:{build}"),
-                format!("{kbuild}:{build}"),
-            ],
+        let headers = vec![
+            format!("{headers}:arm64"),
+            format!("{common}:{build}"),
+            format!("{kbuild}:{build}"),
+        ];
+        let release = release.to_owned();
+        Ok(match (part("linux-binary-"), part("linux-base-")) {
+            (Some(binary), Some(base)) => Names {
+                image: format!("{binary}:arm64"),
+                image_folders: vec!["./usr/lib/modules".into()],
+                image_file: format!("usr/lib/modules/{release}/vmlinuz"),
+                trees: Some(format!("{base}:arm64")),
+                trees_folder: format!("usr/lib/modules/{release}/dtb/qcom"),
+                release,
+                headers,
+            },
+            _ => {
+                let trees_folder = format!("usr/lib/linux-image-{release}/qcom");
+                Names {
+                    image: format!("{image}:arm64"),
+                    image_folders: vec!["./boot".into(), format!("./{trees_folder}")],
+                    image_file: format!("boot/vmlinuz-{release}"),
+                    trees: None,
+                    trees_folder,
+                    release,
+                    headers,
+                }
+            }
         })
+    }
+
+    fn unpack_image(&self, archive: &Packages) -> Result<PathBuf> {
+        let folders: Vec<&str> = self.image_folders.iter().map(String::as_str).collect();
+        archive.unpack_only(&[&self.image], &folders)
+    }
+
+    /// Unpacks the device trees of boards with Qualcomm SoCs, and gives their folder. Where they are in the package of the
+    /// image, that is fetched once for both.
+    ///
+    /// # Errors
+    /// As [`Packages::unpack_only`].
+    pub fn unpack_trees(&self, archive: &Packages) -> Result<PathBuf> {
+        let root = match &self.trees {
+            Some(package) => archive.unpack_only(&[package], &[&format!("./{}", self.trees_folder)])?,
+            None => self.unpack_image(archive)?,
+        };
+        Ok(root.join(&self.trees_folder))
     }
 }
 

@@ -9,16 +9,17 @@ pub mod kernel;
 pub mod machine;
 pub mod qemu;
 pub mod toolchain;
+pub mod trees;
 
-/// Sets up what is missing: the bare-metal toolchain, QEMU, and a Linux kernel.
+/// Sets up what is missing: the bare-metal toolchain, QEMU, a Linux kernel, and device trees.
 ///
 /// The other commands do it on their own; this one does it ahead.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The kernel to fetch beside the toolchain and QEMU.
+    /// The kernel to fetch, with its device trees, beside the toolchain and QEMU.
     #[arg(long, value_name = "VERSION", default_value = "6.12")]
     pub kernel: kernel::Version,
-    /// Fetch every kernel that the tests use.
+    /// Fetch every kernel that the tests use, and its device trees.
     #[arg(long, conflicts_with = "kernel")]
     pub all: bool,
 }
@@ -50,6 +51,7 @@ pub fn run(args: Args) -> Result<()> {
     show(cross::get().map(|linux| format!("Rust for {}", linux.target)));
     for version in kernels {
         show(kernel::get(*version).map(|kernel| format!("Linux {}", kernel.release.unwrap_or_default())));
+        show(trees::get(*version).map(|folder| format!("device trees of Linux {version}, {}", folder.display())));
     }
     match missing {
         0 => Ok(()),

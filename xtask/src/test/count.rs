@@ -1,5 +1,7 @@
 //! The output of `cargo test`, read line by line.
 
+use crate::ui;
+use anyhow::Result;
 use std::fmt;
 
 /// Counts tests, and says which lines a person wants to see.
@@ -71,6 +73,21 @@ impl Counter {
     pub fn fail(&mut self, what: &str) {
         self.failed += 1;
         println!("test {what} ... FAILED");
+    }
+
+    /// Counts a test that is none of cargo's, and says how it went.
+    pub fn judge(&mut self, what: &str, result: Result<()>) {
+        match result {
+            Ok(()) => {
+                self.passed += 1;
+                println!("test {what} ... ok");
+            }
+            Err(error) => {
+                ui::error(&error);
+                self.fail(what);
+            }
+        }
+        self.before = self.failed;
     }
 
     fn count(&mut self, verdict: &Verdict) {

@@ -1,4 +1,5 @@
 use super::*;
+use leasehold_drivers::mmio::Mmio;
 use leasehold_fdt::{Fdt, Token};
 use leasehold_memory_map::PAGE_SIZE;
 use std::vec::Vec as StdVec;
@@ -11,9 +12,29 @@ static GICV2: &Aligned<[u8]> = &Aligned(*include_bytes!("../../../../memory-map/
 static GICV3: &Aligned<[u8]> = &Aligned(*include_bytes!("../../../../memory-map/tests/data/virt-gicv3.dtb"));
 static OTHER: &Aligned<[u8]> = &Aligned(*include_bytes!("../../../../memory-map/tests/data/small-soc.dtb"));
 
-fn machine(blob: &'static Aligned<[u8]>) -> QemuVirt {
+/// A bus that nobody may use.
+#[derive(Debug)]
+struct Nowhere;
+
+impl Bus for Nowhere {
+    type Io = Mmio;
+
+    fn registers(&self, range: PhysRange) -> Mmio {
+        panic!("touches {range:?}")
+    }
+
+    fn smmu_memory(&self) -> Option<(Mmio, PhysRange)> {
+        None
+    }
+}
+
+fn describe(config: QemuVirtConfig) -> Result<QemuVirt<Nowhere>, SocError> {
+    QemuVirt::over(config, Nowhere)
+}
+
+fn machine(blob: &'static Aligned<[u8]>) -> QemuVirt<Nowhere> {
     let tree = MachineTree::parse(&blob.0).unwrap();
-    QemuVirt::describe(QemuVirtConfig::from_tree(&tree).unwrap()).unwrap()
+    describe(QemuVirtConfig::from_tree(&tree).unwrap()).unwrap()
 }
 
 fn with_cpus(gic: GicVersion, cpus: usize) -> QemuVirtConfig {
@@ -52,7 +73,7 @@ fn registers(blob: &'static Aligned<[u8]>) -> StdVec<PhysRange> {
 #[test]
 fn the_tree_says_what_it_is() {
     for (blob, gic) in [(GICV2, GicVersion::V2), (GICV3, GicVersion::V3)] {
-        assert_eq!(machine(blob).config, with_cpus(gic, 4));
+        assert_eq!(machine(blob).layout.config, with_cpus(gic, 4));
     }
     let tree = MachineTree::parse(&OTHER.0).unwrap();
     assert!(matches!(
@@ -68,8 +89,8 @@ fn each_device_of_the_tree_is_seen_or_hidden() {
         let registers = registers(blob);
         assert!(registers.len() > 40, "{}", registers.len());
         for device in registers {
-            let seen = machine.windows.iter().any(|window| window.covers(&device));
-            let hidden = machine.hidden.iter().any(|range| range.covers(&device));
+            let seen = machine.device_windows().iter().any(|window| window.covers(&device));
+            let hidden = machine.hidden().iter().any(|range| range.covers(&device));
             assert!(seen != hidden || device == GIC_REDIST, "{device:?}");
         }
     }
@@ -79,7 +100,7 @@ fn each_device_of_the_tree_is_seen_or_hidden() {
 fn windows_are_sorted_whole_pages_and_apart_from_what_is_hidden() {
     for gic in [GicVersion::V2, GicVersion::V3] {
         for cpus in [0, 1, 8, MAX_CPUS] {
-            let machine = QemuVirt::describe(with_cpus(gic, cpus)).unwrap();
+            let machine = describe(with_cpus(gic, cpus)).unwrap();
             let windows = machine.device_windows();
             for pair in windows.windows(2) {
                 assert!(pair[0].end() <= pair[1].start(), "{pair:?}");
@@ -95,15 +116,12 @@ fn windows_are_sorted_whole_pages_and_apart_from_what_is_hidden() {
         }
     }
     let too_many = SocError::Interrupts(InterruptError::TooManyCpus(MAX_CPUS));
-    assert_eq!(
-        QemuVirt::describe(with_cpus(GicVersion::V3, MAX_CPUS + 1)).err(),
-        Some(too_many)
-    );
+    assert_eq!(describe(with_cpus(GicVersion::V3, MAX_CPUS + 1)).err(), Some(too_many));
 }
 
 #[test]
 fn of_a_redistributor_the_host_sees_the_second_frame() {
-    let machine = QemuVirt::describe(with_cpus(GicVersion::V3, 2)).unwrap();
+    let machine = describe(with_cpus(GicVersion::V3, 2)).unwrap();
     let seen: StdVec<_> = machine
         .device_windows()
         .iter()
@@ -116,7 +134,7 @@ fn of_a_redistributor_the_host_sees_the_second_frame() {
 #[test]
 fn masters_past_the_smmu_are_hidden() {
     for gic in [GicVersion::V2, GicVersion::V3] {
-        let machine = QemuVirt::describe(with_cpus(gic, 4)).unwrap();
+        let machine = describe(with_cpus(gic, 4)).unwrap();
         for master in [FW_CFG, VIRTIO_MMIO, PLATFORM_BUS, SMMU] {
             assert!(machine.hidden().contains(&master));
         }
@@ -127,7 +145,7 @@ fn masters_past_the_smmu_are_hidden() {
 
 #[test]
 fn parts_are_given_once() {
-    let mut machine = QemuVirt::describe(QemuVirtConfig {
+    let mut machine = describe(QemuVirtConfig {
         smmu: false,
         ..with_cpus(GicVersion::V3, 1)
     })

@@ -18,7 +18,7 @@ use crate::geni::registers::{BYTES_PER_WORD, GENI_IRQ, SE_GENI_S_IRQ_EN_CLEAR, S
 use crate::geni::{BitOrder, Divider, Ended, Engine, GeniError, Packing, Protocol, QupVersion};
 use crate::mmio::{Io, Mmio};
 use crate::wait::{self, POLLS, TimedOut};
-use leasehold_hal::Console;
+use leasehold_hal::{Console, ConsoleError};
 use leasehold_memory_map::PhysRange;
 use registers::{
     SE_UART_RX_PARITY_CFG, SE_UART_RX_STALE_CNT, SE_UART_RX_TRANS_CFG, SE_UART_RX_WORD_LEN, SE_UART_TX_PARITY_CFG,
@@ -292,6 +292,16 @@ impl<I: Io> GeniUart<I> {
         // It follows the FIFO's level, so it is forgotten after what lowers that, and comes back if it must.
         self.engine.forget_secondary(GENI_IRQ::RX_FIFO_WATERMARK::SET.value);
         Some(byte)
+    }
+}
+
+impl From<GeniError> for ConsoleError {
+    fn from(error: GeniError) -> Self {
+        match error {
+            GeniError::Speed(speed) => Self::Speed(speed),
+            GeniError::TimedOut => Self::TimedOut,
+            GeniError::Protocol(_) | GeniError::NoFifo => Self::Unfit,
+        }
     }
 }
 

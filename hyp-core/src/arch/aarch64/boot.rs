@@ -1,116 +1,31 @@
-//! From the first instruction to Rust with the MMU on.
+//! EL2's own translation from the first instruction with the MMU on, and where it starts the host.
 //!
 //! `aarch64-rt` does the like for programs that own their machine; here the vectors are the world switch, stacks have
 //! guard pages and secondaries come up for the host, so the entry is our own.
 
+use super::entry::{self, SCTLR_EL2_OFF};
 use super::percpu;
-use super::{features::Features, stage1};
+use super::stage1;
+use crate::features::Features;
 use crate::layout::STACK_PITCH;
 use core::arch::global_asm;
 use leasehold_memory_map::PhysRange;
 
-/// SCTLR_EL2 (Arm ARM D24.2.176): RES1 bits 29, 28, 23, 22, 18, 16, 11, 5, 4.
-const SCTLR_RES1: u64 = 0x30C5_0830;
 /// M, C, SA, I and WXN: MMU, caches, stack alignment checks, nothing both writable and executable.
-const SCTLR_ON: u64 = SCTLR_RES1 | 1 | 1 << 2 | 1 << 3 | 1 << 12 | 1 << 19;
+const SCTLR_ON: u64 = SCTLR_EL2_OFF | 1 | 1 << 2 | 1 << 3 | 1 << 12 | 1 << 19;
 /// MAIR_EL2: attribute 0 Device-nGnRE, attribute 1 Normal Write-Back (Arm ARM D24.2.107).
 const MAIR: u64 = 0xff_04;
 /// TCR_EL2: 39 bits of address (T0SZ 25), walks Write-Back and Inner Shareable, 4 KiB granule; RES1 bits 31 and 23.
-const TCR: u64 = 1 << 31 | 1 << 23 | 0b11 << 12 | 0b01 << 10 | 0b01 << 8 | 25;
+const TCR: u64 = 1 << 31 | 1 << 23 | WALKS;
+/// The same in VHE's layout: the upper half is off (EPD1), and its granule is 4 KiB (TG1).
+const TCR_VHE: u64 = 0b10 << 30 | 1 << 23 | 25 << 16 | WALKS;
+/// What both layouts have in common: SH0, ORGN0, IRGN0, T0SZ.
+const WALKS: u64 = 0b11 << 12 | 0b01 << 10 | 0b01 << 8 | 25;
 
 global_asm!(
     r#"
-    .section .head, "ax"
-    .global _start
-_start:
-    b       1f
-    .long   0
-    .quad   0                   // text_offset
-    .quad   __image_size
-    .quad   0xa                 // little-endian, 4 KiB pages, anywhere in memory
-    .quad   0
-    .quad   0
-    .quad   0
-    .ascii  "ARM\x64"
-    .long   0
-1:
-    msr     daifset, #0xf
-    mrs     x1, CurrentEL
-    cmp     x1, #(2 << 2)
-    b.ne    lh_park
-    adrp    x1, _start
-    ldr     x2, =_start
-    cmp     x1, x2
-    b.ne    lh_park
-    mov     x19, x0
-    ldr     x1, ={sctlr}
-    msr     sctlr_el2, x1
-    isb
-
-    // What a boot loader's cache may still hold of our memory must not come back over what is written with the MMU off.
-    ldr     x0, =__image_start
-    ldr     x1, =__image_end
-    bl      lh_invalidate_data
-
-    ldr     x0, =__bss_start
-    ldr     x1, =__bss_end
-2:  cmp     x0, x1
-    b.hs    3f
-    stp     xzr, xzr, [x0], #16
-    b       2b
-3:
-    msr     spsel, #1
-    ldr     x1, =__boot_stack_end
-    mov     sp, x1
-    ldr     x1, =lh_host_vectors
-    msr     vbar_el2, x1
-    mov     x0, x19
-    bl      lh_boot_tables
-    ldr     x0, =__image_start
-    ldr     x1, =__image_end
-    bl      lh_invalidate_data
-    bl      lh_mmu_on
-    mov     x0, x19
-    bl      lh_boot_main
-    b       lh_park
-
-    // A CPU that the host has asked for: x0 is its number.
-    .global lh_secondary_start
-lh_secondary_start:
-    msr     daifset, #0xf
-    mov     x19, x0
-    ldr     x1, ={sctlr}
-    msr     sctlr_el2, x1
-    isb
-    msr     spsel, #1
-    ldr     x1, =__stacks_start
-    mov     x2, {stack_pitch}
-    madd    x1, x19, x2, x1
-    add     sp, x1, {stack_pitch}
-    ldr     x1, =lh_host_vectors
-    msr     vbar_el2, x1
-    bl      lh_mmu_on
-    mov     x0, x19
-    bl      lh_secondary_main
-
-    .global lh_park
-lh_park:
-    wfe
-    b       lh_park
-
-    // x0 start, x1 end: invalidates to the point of coherency.
-lh_invalidate_data:
-    mrs     x2, ctr_el0
-    ubfx    x2, x2, #16, #4
-    mov     x3, #4
-    lsl     x3, x3, x2
-4:  dc      ivac, x0
-    add     x0, x0, x3
-    cmp     x0, x1
-    b.lo    4b
-    dsb     sy
-    ret
-
+    .text
+    .global lh_mmu_on
 lh_mmu_on:
     ldr     x0, =lh_translation
     ldp     x1, x2, [x0]        // TTBR0_EL2, TCR_EL2
@@ -129,16 +44,13 @@ lh_mmu_on:
     isb
     ret
     "#,
-    sctlr = const SCTLR_RES1,
     sctlr_on = const SCTLR_ON,
     mair = const MAIR,
-    stack_pitch = const STACK_PITCH,
 );
 
 unsafe extern "C" {
     /// What `lh_mmu_on` loads: TTBR0_EL2 and TCR_EL2.
     static mut lh_translation: [u64; 2];
-    fn lh_secondary_start();
 }
 
 global_asm!(
@@ -153,25 +65,26 @@ lh_translation:
     "#
 );
 
-/// Where the firmware is to start a secondary.
-pub fn secondary_entry() -> u64 {
-    lh_secondary_start as *const () as u64
-}
-
 /// Makes EL2's tables for the image, the device tree's neighbourhood and `devices`. The MMU is off.
 pub fn make_tables(device_tree: u64, devices: &[PhysRange]) {
     percpu::install(0);
     let features = Features::read();
     let root = stage1::build(device_tree, devices);
+    // PS, and IPS of VHE's layout.
+    let tcr = if entry::vhe_only() {
+        TCR_VHE | features.physical_range << 32
+    } else {
+        TCR | features.physical_range << 16
+    };
     // SAFETY: one CPU runs, with the MMU off; nobody else has a reference. `lh_mmu_on` reads it afterwards.
-    unsafe { lh_translation = [root, TCR | features.physical_range << 16] }
+    unsafe { lh_translation = [root, tcr] }
 }
 
 /// The bytes of the device tree at `address`, as far as its header says and EL2's map goes. `None` where there is no
 /// tree.
 ///
 /// For boot, which calls it once, with what the loader left in x0 and `make_tables` was given.
-pub(crate) fn device_tree(address: u64) -> Option<&'static [u8]> {
+pub(super) fn device_tree(address: u64) -> Option<&'static [u8]> {
     /// The header's magic (Devicetree specification 0.4, 5.2).
     const MAGIC: u32 = 0xd00d_feed;
     let start = address as usize;

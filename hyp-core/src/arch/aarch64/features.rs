@@ -1,73 +1,7 @@
 //! What this CPU has, read from its ID registers (Arm ARM D24.2).
 
 use super::sysreg::{field, read};
-use crate::fault::EntryFeatures;
-
-/// The features that EL2 must know of, to keep or to open what they bring.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Features {
-    /// Bits of a physical address (ID_AA64MMFR0_EL1.PARange), at most 48: EL2's tables have no LPA2.
-    pub physical_bits: u8,
-    /// ID_AA64MMFR0_EL1.PARange as TCR_EL2.PS and VTCR_EL2.PS want it, at most 0b101.
-    pub physical_range: u64,
-    /// ID_AA64MMFR2_EL1.BBM.
-    pub bbm_level: u8,
-    /// Pointer authentication in any form.
-    pub pauth: bool,
-    /// Scalable vectors.
-    pub sve: bool,
-    /// Scalable matrices.
-    pub sme: bool,
-    /// Memory tagging with allocation tags in memory (FEAT_MTE2).
-    pub mte: bool,
-    /// PSTATE.TCO (FEAT_MTE, with or without tags in memory).
-    pub tco: bool,
-    /// Exception-based event profiling: PSTATE.PM.
-    pub ebep: bool,
-    /// HCRX_EL2.
-    pub hcx: bool,
-    /// Fine-grained traps: 0 none, 1 FEAT_FGT, 2 FEAT_FGT2.
-    pub fgt: u8,
-    /// TCR2_EL1.
-    pub tcr2: bool,
-    /// SCTLR2_EL1.
-    pub sctlr2: bool,
-    /// PMUv3.
-    pub pmu: bool,
-    /// Statistical profiling.
-    pub spe: bool,
-    /// Trace buffer.
-    pub trbe: bool,
-    /// RAS extension (ERR* registers, DISR_EL1).
-    pub ras: bool,
-    /// SCXTNUM_ELx.
-    pub scxtnum: bool,
-    /// The GIC CPU interface in system registers.
-    pub gic_sysregs: bool,
-    /// Privileged access never.
-    pub pan: bool,
-    /// Speculative store bypass safe.
-    pub ssbs: bool,
-    /// Data independent timing.
-    pub dit: bool,
-    /// Non-maskable interrupts.
-    pub nmi: bool,
-    /// Memory copy and set instructions.
-    pub mops: bool,
-    /// Guarded control stack.
-    pub gcs: bool,
-    /// 128-bit descriptors.
-    pub d128: bool,
-    /// FPMR.
-    pub fpmr: bool,
-    /// 64-byte loads and stores.
-    pub ls64: bool,
-    /// Memory partitioning and monitoring.
-    pub mpam: bool,
-    /// No EL1 fields in CPTR_EL2 and CNTHCTL_EL2 but VHE's (FEAT_E2H0 is absent).
-    pub e2h_only: bool,
-}
+use crate::features::Features;
 
 impl Features {
     /// Reads the calling CPU's.
@@ -82,9 +16,8 @@ impl Features {
         let mmfr2 = read!("id_aa64mmfr2_el1");
         let mmfr3 = read!("s3_0_c0_c7_3");
         let dfr0 = read!("id_aa64dfr0_el1");
-        // ID_AA64PFR2_EL1, ID_AA64MMFR4_EL1.
+        // ID_AA64PFR2_EL1.
         let pfr2 = read!("s3_0_c0_c4_2");
-        let mmfr4 = read!("s3_0_c0_c7_4");
         let range = field(mmfr0, 0, 4).min(0b101);
         Self {
             physical_bits: match range {
@@ -125,23 +58,9 @@ impl Features {
             fpmr: field(pfr2, 32, 4) != 0,
             ls64: field(isar1, 60, 4) != 0,
             mpam: field(pfr0, 40, 4) != 0 || field(pfr1, 16, 4) != 0,
-            // ID_AA64MMFR4_EL1.E2H0: negative when HCR_EL2.E2H cannot be 0.
-            e2h_only: field(mmfr4, 24, 4) >= 8,
-        }
-    }
-}
-
-impl Features {
-    /// What exception entry to EL1 depends on.
-    pub const fn entry(&self) -> EntryFeatures {
-        EntryFeatures {
-            pan: self.pan,
-            ssbs: self.ssbs,
-            dit: self.dit,
-            mte: self.tco,
-            nmi: self.nmi,
-            ebep: self.ebep,
-            extras: self.sctlr2 || self.gcs,
+            vhe: field(mmfr1, 8, 4) != 0,
+            brbe: field(dfr0, 52, 4) != 0,
+            trf: field(dfr0, 40, 4) != 0,
         }
     }
 }

@@ -4,8 +4,8 @@
 //! included, whose upper parts a guest's SIMD writes would clear), and loads the guest's. The end of the run puts the
 //! host's back. So a guest that never uses them costs nothing.
 
-use super::features::Features;
 use super::sysreg::{read, write};
+use crate::features::Features;
 use core::arch::global_asm;
 
 /// The widest vectors that SVE can have: 2048 bits.

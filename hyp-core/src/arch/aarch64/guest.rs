@@ -3,13 +3,13 @@
 //! Both use EL1, so its registers change hands. The guest has one CPU, no interrupt controller, no vectors beyond SIMD.
 
 use super::barrier;
-use super::features::Features;
 use super::fp::{self, SimdState};
 use super::host::{self, CPTR_RES1, CPTR_TFP, CPTR_TSM, CPTR_TZ, Stage2Registers, hcr, hpfar};
 use super::percpu::PerCpu;
 use super::sysreg::{read, write};
 use super::timer::VirtualTimer;
 use crate::fault::{Exception, OriginState};
+use crate::features::Features;
 
 /// SPSR for a start: EL1 with SP_EL1, D, A, I and F masked.
 const START_STATE: u64 = 0x3c5;

@@ -4,12 +4,12 @@
 //! stage-2 faults and, where memory has tags, the ID registers that would tell of them.
 
 use super::boot::enter_host;
-use super::features::Features;
 use super::percpu::PerCpu;
 use super::sysreg::{field, read, write};
 use super::vectors::Return;
 use super::{barrier, timer};
 use crate::fault::{Exception, Extras, OriginState, Task, Trace};
+use crate::features::Features;
 use crate::trap::Esr;
 use core::sync::atomic::{AtomicU64, Ordering};
 use leasehold_hal::{Stage2Geometry, Vmid};
@@ -193,6 +193,27 @@ pub(super) fn host_world(features: &Features, stage2: &Stage2Registers) {
     }
 }
 
+/// Switches off what an earlier owner of EL2 may have left counting or recording there, which the host could read, or would be
+/// interrupted by.
+fn forget_el2_owner(features: &Features) {
+    if features.vhe {
+        // CNTHV_CTL_EL2.
+        write!("s3_4_c14_c3_1", 0);
+    }
+    if features.spe {
+        // PMSCR_EL2.
+        write!("s3_4_c9_c9_0", 0);
+    }
+    if features.brbe {
+        // BRBCR_EL2.
+        write!("s2_4_c9_c0_0", 0);
+    }
+    if features.trf {
+        // TRFCR_EL2.
+        write!("s3_4_c1_c2_1", 0);
+    }
+}
+
 /// Sets up the calling CPU's EL2 registers for a host at EL1.
 pub fn init_cpu(features: &Features, stage2: &Stage2Registers) {
     host_world(features, stage2);
@@ -214,6 +235,7 @@ pub fn init_cpu(features: &Features, stage2: &Stage2Registers) {
         write!("s3_4_c10_c5_0", 0);
     }
     open_fine_grained_traps(features);
+    forget_el2_owner(features);
     write!("sctlr_el1", SCTLR_EL1_OFF);
     barrier::tlbi_alle1();
     barrier::dsb_ish();

@@ -4,6 +4,7 @@ pub mod barrier;
 mod boot;
 mod calls;
 mod crash;
+mod entry;
 mod features;
 mod fp;
 mod guest;
@@ -12,16 +13,17 @@ mod idregs;
 mod log;
 mod memory;
 mod percpu;
+mod platform;
 mod stage1;
 mod step;
 mod sysreg;
 mod timer;
 mod vectors;
 
-pub(crate) use boot::{device_tree, make_tables, secondary_entry};
+pub(crate) use boot::make_tables;
 pub use calls::{firmware, park};
 pub use crash::{CrashState, capture, frame_pointer};
-pub use features::Features;
+pub(crate) use entry::{hand_over, refuse, secondary_entry, vhe_only};
 pub use guest::{Exit, GuestContext, Run};
 pub use host::{
     AbortRegisters, Stage2Registers, abort_registers, deliver, extras, far_el1, init_cpu, origin, set_return,
@@ -30,10 +32,9 @@ pub use host::{
 pub use idregs::IdRegisters;
 pub use log::drain_rings;
 pub use memory::Cpu;
-pub(crate) use memory::{clean, host_tree_buffer, read_ram};
 pub(crate) use percpu::install;
 pub use percpu::{PerCpu, affinity};
-pub(crate) use stage1::{add_ram, image};
+pub use platform::BootCpu;
 pub use step::{Stepped, begin_overlay, end_overlay, forget_step, overlay_memory, revoke_overlays, step};
 pub use timer::{counter, counter_frequency};
 pub use vectors::{AbortFrame, Return, TrapFrame};

@@ -6,13 +6,13 @@
 //! from one set of tables is forgotten before the other is used.
 
 use super::barrier;
-use super::features::Features;
 use super::guest::{GuestContext, enter};
 use super::host::{hcr, hpfar};
 use super::percpu::PerCpu;
 use super::sysreg::{read, write};
 use super::vectors::{Return, TrapFrame};
 use crate::fault::decoy;
+use crate::features::Features;
 use crate::layout::MAX_CPUS;
 use crate::stage2::{OVERLAY_PAGES, OVERLAY_ROOTS, OVERLAY_TABLES, OverlayMemory};
 use core::cell::UnsafeCell;

@@ -44,6 +44,14 @@ pub fn enable(distributor: u64, frame: u64) -> Result<(), super::probe::Fault> {
     Ok(())
 }
 
+/// Lets this CPU be interrupted by a private interrupt too. `frame` is its redistributor, which [`enable`] has woken.
+pub fn enable_private(frame: u64, id: u32) {
+    use super::probe::{Width, write};
+    // SAFETY: as in `enable`.
+    let enabled = unsafe { write(frame + redistributor::ISENABLER0, Width::Word, 1 << id) };
+    debug_assert!(enabled.is_ok(), "the frame was there before");
+}
+
 /// Sends [`SGI`] to this CPU and takes it. Was it taken within 100 ms?
 pub fn interrupt_self() -> bool {
     let mpidr = read_register!("mpidr_el1");

@@ -6,6 +6,7 @@ mod access;
 mod bad_input;
 mod bench;
 mod builds;
+mod entry;
 mod host;
 mod linux;
 mod machine;
@@ -91,6 +92,7 @@ pub fn all() -> Vec<Scenario> {
         options::scenarios(),
         host::scenarios(),
         builds::scenarios(),
+        entry::scenarios(),
         machines::scenarios(),
         sabotage::scenarios(),
         maps::scenarios(),

@@ -7,6 +7,7 @@ mod bench;
 mod calls;
 mod conserve;
 mod deputy;
+mod entered;
 mod fault_classes;
 mod given;
 mod lost;
@@ -36,7 +37,7 @@ type Run = fn(&mut Host);
 const WITHOUT: [&str; 2] = ["selftest", "alike"];
 
 /// Each scenario's name.
-const ALL: [(&str, Run); 25] = [
+const ALL: [(&str, Run); 26] = [
     ("selftest", selftest::run),
     ("warm-tlb", warm_tlb::run),
     ("bad-lend", bad_lend::run),
@@ -62,6 +63,7 @@ const ALL: [(&str, Run); 25] = [
     ("sdei", sdei::run),
     ("tenants", tenants::run),
     ("unmapped", unmapped::run),
+    ("entered", entered::run),
 ];
 
 fn main(tree: u64) -> ! {

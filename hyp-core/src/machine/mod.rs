@@ -1,5 +1,9 @@
 //! What the core's logic asks of the CPU and of memory.
 
+mod el2;
+
+pub use el2::{El2, Unit};
+
 use leasehold_hal::Vmid;
 use leasehold_memory_map::{Ipa, PageRange, PhysAddr};
 

@@ -1,13 +1,16 @@
 //! Why a machine does not start, as a person reads it.
 
 use crate::OwnershipError;
+#[cfg(feature = "defmt")]
 use crate::layout::MAX_CPUS;
 use leasehold_hal::{GeometryError, InterruptError, IommuError, SocError};
 use leasehold_memory_map::{MapError, PhysAddr, RangeError, TreeError, WriteError};
 
 /// Why the machine does not start.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum BootError {
+pub enum BootError {
+    /// EL2 has VHE's layout alone.
+    VheOnly,
     /// There is no device tree at the address in x0.
     NoTree(u64),
     /// The device tree is none that can be read.
@@ -51,10 +54,15 @@ pub(super) enum BootError {
     Policy,
 }
 
+#[cfg(feature = "defmt")]
 impl defmt::Format for BootError {
     fn format(&self, f: defmt::Formatter<'_>) {
         use defmt::write;
         match self {
+            Self::VheOnly => write!(
+                f,
+                "this CPU's EL2 is VHE's alone (HCR_EL2.E2H stays 1), which this version does not run on"
+            ),
             Self::NoTree(at) => write!(f, "no device tree at {=u64:#x}, the address in x0", at),
             Self::Tree(error) => write!(f, "the device tree cannot be read: {}", error),
             Self::Map(error) => write!(f, "the device tree's memory makes no sense: {}", error),

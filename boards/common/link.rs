@@ -1,0 +1,5 @@
+//! The build script of every board's package.
+
+fn main() {
+    leasehold_boards::link();
+}

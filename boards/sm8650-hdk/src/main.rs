@@ -1,0 +1,7 @@
+//! Leasehold for the SM8650 HDK.
+#![no_std]
+#![no_main]
+
+mod board;
+
+leasehold_boards::qualcomm_image!(board::BOARD);
