@@ -50,6 +50,8 @@ const ROOMS: &[Room] = &[
     room(DRIVERS, Target::Anywhere, &[HAL, MEMORY_MAP, ABI]),
     room(HYP_CORE, Target::Anywhere, &[HAL, MEMORY_MAP, ABI]),
     room(SOC, Target::Anywhere, &[DRIVERS, HAL, MEMORY_MAP, ABI]),
+    // What others than the hypervisor do with the drivers.
+    room("leasehold-examples", Target::Anywhere, &[SOC, DRIVERS, MEMORY_MAP]),
     // Inside QEMU: it knows marks and addresses alone.
     room("leasehold-count-plugin", Target::Machine, &[]),
     // What tests from outside shares numbers with the tested, no code.
