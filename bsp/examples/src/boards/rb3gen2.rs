@@ -12,7 +12,7 @@ use leasehold_soc::qcs6490::QCS6490;
 pub const PINS: Config = pins(&QCS6490, &[32..34, 48..52]);
 /// A pin for an LED that the user connects: the board's own are behind its PMICs. No node of the tree uses it; where it is
 /// on the connectors is unconfirmed.
-pub const LED: u16 = 96;
+pub const LED: u16 = 91;
 /// The bus of the HDMI bridge, an LT9611UXC (`/soc@0/geniqup@9c0000/i2c@980000`).
 pub const BUS: PhysRange = QCS6490.serials[0].block.first();
 /// The wrapper that the bus's engine is in.
