@@ -118,6 +118,14 @@ pub fn unit(toolchain: &Toolchain, bin: &str) -> Result<Image> {
     program(toolchain, "leasehold-units", bin)
 }
 
+/// Builds a program of the package `leasehold-examples`.
+///
+/// # Errors
+/// When there is no such program, or it does not build.
+pub fn example(toolchain: &Toolchain, bin: &str) -> Result<Image> {
+    program(toolchain, "leasehold-examples", bin)
+}
+
 fn program(toolchain: &Toolchain, package: &str, bin: &str) -> Result<Image> {
     let mut cargo = bare_build(toolchain, package, Profile::Release);
     cargo.args(["--bin", bin]);
