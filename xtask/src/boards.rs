@@ -5,9 +5,10 @@ use comfy_table::{ContentArrangement, Table, presets};
 use leasehold_boards::soc::description::{Gic, SmmuUnit, SmmuUnitKind, SocDescription, UartKind};
 use leasehold_boards::{Description, Machine, Policy};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// How wide the table may be, in columns.
-const WIDTH: u16 = 200;
+const WIDTH: u16 = 180;
 
 /// Lists the boards: what each is made of, how it gets to EL2, and what has been verified of it and how.
 ///
@@ -32,6 +33,10 @@ pub fn run(args: &Args) -> Result<()> {
         println!("{}", serde_json::to_string_pretty(&all)?);
     } else {
         println!("{}", table(leasehold_boards::all()));
+        println!("\nFault policies:");
+        for (policy, reason) in reasons(leasehold_boards::all()) {
+            println!("  {policy}: {reason}");
+        }
     }
     Ok(())
 }
@@ -53,7 +58,7 @@ impl Row {
             Machine::Qualcomm { soc, .. } => Self {
                 board,
                 soc: soc.name.into(),
-                cpus: soc.cpus.cores.into(),
+                cpus: format!("{}: {}", soc.cpus.affinities.len(), soc.cpus.cores),
                 gic: gic(soc),
                 smmu: soc.smmus.iter().map(smmu).collect::<Vec<_>>().join("; "),
                 console: console(board),
@@ -88,6 +93,8 @@ impl Row {
 
     fn json(&self) -> Value {
         let board = self.board;
+        let withheld = board.soc().map_or(&[][..], |soc| soc.withheld);
+        let withheld: Vec<&str> = withheld.iter().map(|withheld| withheld.name).collect();
         json!({
             "name": board.name,
             "title": board.title,
@@ -101,6 +108,7 @@ impl Row {
             "fault_policy": self.policy(),
             "fault_policy_reason": board.policy_reason,
             "uncontained_masters": self.uncontained,
+            "withheld_from_the_host": withheld,
             "lending": self.lending(),
             "verified": board.verified,
             "load_address": board.load_address(),
@@ -113,7 +121,7 @@ fn gic(soc: &SocDescription) -> String {
     let base = soc.gic.block().first().start();
     match &soc.gic {
         Gic::V2 { .. } => format!("GICv2 at {base}"),
-        Gic::V3 { stride, .. } => format!("GICv3 at {base}, redistributors {} KiB apart", stride >> 10),
+        Gic::V3 { stride, .. } => format!("GICv3 at {base}, GICR every {} KiB", stride >> 10),
     }
 }
 
@@ -124,7 +132,7 @@ fn smmu(unit: &SmmuUnit) -> String {
     };
     let access = match (unit.contains(), unit.is_hosts()) {
         (true, _) => "",
-        (false, true) => ", Secure code's",
+        (false, true) => " of Secure code's",
         (false, false) => ", left alone",
     };
     format!("{} {version}{access}", unit.name)
@@ -136,8 +144,14 @@ fn console(board: &Description) -> String {
             UartKind::Geni { .. } => "GENI",
             UartKind::Uartdm => "UARTDM",
         };
-        format!("{kind} at {}, as firmware has clocked it", uart.block.first().start())
+        format!("{kind} at {}, firmware's clock", uart.block.first().start())
     })
+}
+
+/// Why boards have the policies that they have, each reason once.
+fn reasons(boards: &[&'static Description]) -> BTreeSet<(String, &'static str)> {
+    let reason = |board: &&'static Description| (Row::of(board).policy(), board.policy_reason);
+    boards.iter().map(reason).collect()
 }
 
 fn table(boards: &[&'static Description]) -> Table {
@@ -161,7 +175,6 @@ fn table(boards: &[&'static Description]) -> Table {
     ]);
     for board in boards {
         let row = Row::of(board);
-        let policy = format!("{}: {}", row.policy(), board.policy_reason);
         let uncontained = if row.uncontained.is_empty() {
             "-".to_owned()
         } else {
@@ -176,7 +189,7 @@ fn table(boards: &[&'static Description]) -> Table {
             &row.smmu,
             &row.console,
             board.entry.words(),
-            &policy,
+            &row.policy(),
             &uncontained,
             &board.verified.join("; "),
         ]);
@@ -188,7 +201,6 @@ fn table(boards: &[&'static Description]) -> Table {
 mod tests {
     use super::*;
     use leasehold_boards::Tier;
-    use std::collections::BTreeSet;
 
     fn boards() -> &'static [&'static Description] {
         leasehold_boards::all()
@@ -214,7 +226,7 @@ mod tests {
             assert!(text.contains(board.tier.words()), "{}", board.name);
             assert!(!board.verified.is_empty(), "{}", board.name);
             let told = board.verified.join(" ");
-            assert_eq!(told.contains("in CI"), board.tier == Tier::RunsInCi, "{told}");
+            assert_eq!(told.contains("on QEMU"), board.tier == Tier::RunsInCi, "{told}");
         }
         let tiers: BTreeSet<_> = boards().iter().map(|board| board.tier.words()).collect();
         assert_eq!(tiers.len(), 3);

@@ -41,6 +41,7 @@ const MEMORY_MAP: &str = "leasehold-memory-map";
 const SOC: &str = "leasehold-soc";
 const TESTS: &str = "leasehold-tests";
 const TREES: &str = "leasehold-trees";
+const TWIN: &str = "leasehold-twin";
 
 const ROOMS: &[Room] = &[
     room(ABI, Target::Anywhere, &[]),
@@ -69,6 +70,14 @@ const ROOMS: &[Room] = &[
     room(BOARDS, Target::Anywhere, &[SOC, HYP_CORE, HAL, MEMORY_MAP, ABI]),
     // It holds descriptions against device trees.
     room(TREES, Target::Machine, &[BOARDS, SOC, DRIVERS, HAL, MEMORY_MAP, FDT]),
+    // It is EL2 on the build machine, on models: it sees what a board sees, and what looks at it from outside.
+    room(
+        TWIN,
+        Target::Machine,
+        &[
+            TREES, TESTS, FLASH, BOARDS, HYP_CORE, SOC, DRIVERS, HAL, MEMORY_MAP, FDT, ABI,
+        ],
+    ),
     // It reads a fault policy as EL2 does, so that a wrong one is told before anything is built.
     room(
         "xtask",

@@ -6,7 +6,7 @@ mod images;
 use crate::build::{self, Profile};
 use crate::run::hosts;
 use crate::setup::kernel::{self, Version};
-use crate::setup::{qemu, toolchain};
+use crate::setup::{qemu, toolchain, trees};
 use crate::{process, ui, workspace};
 use anyhow::{Context, Result, bail};
 use count::Counter;
@@ -18,6 +18,8 @@ use std::process::{Command, Stdio};
 
 /// The board that the scenarios run.
 const BOARD: &str = "qemu-virt";
+/// QEMU's other machines, on which the main job is done.
+const MACHINES: [&str; 2] = ["qemu-zcu102", "qemu-imx8mp"];
 /// The bare-metal programs that the scenarios run.
 const GUESTS: [&str; 5] = ["demo", "guest", "testhost", "testguest", "stub"];
 
@@ -43,9 +45,16 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     let mut counter = Counter::default();
     let mut tests = cargo_test(&args);
-    // The scenarios come later, when what they run is built.
-    tests.arg("--no-fail-fast").env(VARIABLE, "none");
+    // The scenarios come later, when what they run is built, and so does what needs real device trees.
+    tests
+        .arg("--no-fail-fast")
+        .env(VARIABLE, "none")
+        .env(trees::VARIABLE, "none");
     run_tests(tests, &args, &mut counter)?;
+    if let Err(error) = run_tree_tests(&args, &mut counter) {
+        ui::error(&error.context("the tests against device trees did not run"));
+        counter.fail("the tests against device trees");
+    }
     match toolchain::get() {
         Ok(toolchain) => images::test(&toolchain, args.filter.as_deref(), &mut counter),
         Err(error) => counter.judge("boards", Err(error)),
@@ -74,6 +83,24 @@ pub fn run(args: Args) -> Result<()> {
     } else {
         Ok(())
     }
+}
+
+/// What is compared with the trees of Debian's kernels.
+fn run_tree_tests(args: &Args, counter: &mut Counter) -> Result<()> {
+    // The newest come in a package of 5 MB, the others in those of their kernels.
+    let kernels: &[Version] = if args.quick { &[Version::V7_3] } else { &Version::ALL };
+    let folders = kernels
+        .iter()
+        .map(|kernel| trees::get(*kernel))
+        .collect::<Result<Vec<_>>>()?;
+    let mut tests = cargo_test(args);
+    tests
+        .args(["--package", "leasehold-trees", "--test", "boards"])
+        .args(["--package", "leasehold-memory-map", "--test", "qualcomm"])
+        .args(["--package", "leasehold-twin", "--test", "twin"])
+        .args(["--no-fail-fast"])
+        .env(trees::VARIABLE, std::env::join_paths(folders)?);
+    run_tests(tests, args, counter)
 }
 
 fn cargo_test(args: &Args) -> Command {
@@ -121,6 +148,12 @@ fn artifacts(quick: bool) -> Result<Artifacts> {
         let image = build::board(&toolchain, BOARD, profile, &features)?;
         let (elf, image) = (image.elf, image.image);
         artifacts.boards.insert(name, Board { elf, image });
+    }
+    for name in MACHINES {
+        ui::step("Building", format_args!("Leasehold for {name}"));
+        let image = build::board(&toolchain, name, Profile::Release, &[])?;
+        let (elf, image) = (image.elf, image.image);
+        artifacts.machines.insert(name.to_owned(), Board { elf, image });
     }
     ui::step("Building", "the bare-metal hosts and guests");
     for program in GUESTS {

@@ -9,6 +9,7 @@ extern crate self as leasehold_boards;
 
 mod config;
 mod description;
+mod plain;
 pub mod qualcomm;
 #[cfg(not(target_os = "none"))]
 mod tools;
@@ -20,9 +21,24 @@ pub use leasehold_soc as soc;
 
 pub use config::Lists;
 pub use description::{Description, El2Entry, Facts, Firmware, Machine, STOCK_LINUX, Tier, Tree};
+pub use plain::PlainBoard;
 pub use qualcomm::{Described, QualcommBoard};
 #[cfg(not(target_os = "none"))]
 pub use tools::{all, find, link};
+
+/// Makes the image of a board whose machine is one of `leasehold_soc::plain` from its description.
+#[macro_export]
+macro_rules! plain_image {
+    ($board:path, $machine:ty) => {
+        struct This;
+
+        impl $crate::Described for This {
+            const BOARD: &'static $crate::Description = &$board;
+        }
+
+        $crate::hyp_core::hypervisor!($crate::PlainBoard<This, $machine>);
+    };
+}
 
 /// Makes the image of a board with a SoC of Qualcomm's from its description.
 #[macro_export]

@@ -10,10 +10,7 @@ use leasehold_soc::list::List;
 use leasehold_soc::qualcomm::{self, Identity, Port, Qualcomm};
 
 /// What has been verified of a board that this project has never had in its hands.
-pub const TREE_AND_MODELS: &[&str] = &[
-    "its SoC's and its own constants against its device trees",
-    "its drivers against their models",
-];
+pub const TREE_AND_MODELS: &[&str] = &["constants: against its device trees", "drivers and boot: on models"];
 
 /// A description, as a type.
 pub trait Described: Sync + 'static {

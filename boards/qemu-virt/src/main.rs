@@ -3,12 +3,11 @@
 #![no_main]
 
 mod board;
+mod config;
 
-use board::BOARD;
-use leasehold_boards::Lists;
 use leasehold_hal::{Soc, SocError};
 use leasehold_hyp_core::board::{Board, BoardConfig, El2Entry};
-use leasehold_memory_map::{MachineTree, PhysAddr, PhysRange};
+use leasehold_memory_map::MachineTree;
 use leasehold_soc::qemu_virt::{self, QemuVirtConfig};
 
 /// The board.
@@ -17,22 +16,14 @@ struct QemuVirt;
 impl Board for QemuVirt {
     type Soc = qemu_virt::QemuVirt;
 
-    const CONFIG: BoardConfig = {
-        let config = BOARD.config(&Lists {
-            registers: qemu_virt::REGISTERS,
-            // From 1 GiB on, 255 GiB at most (`hw/arm/virt.c`, VIRT_MEM).
-            ram: &[PhysRange::constant(PhysAddr::new(1 << 30), 255 << 30)],
-            // Two PL011, GIC, SMMU, and what would reach memory past the SMMU.
-            kept: qemu_virt::KEPT,
-            uncontained: &[],
-        });
+    const CONFIG: BoardConfig = BoardConfig {
         // For tests, entered as by XBL on boards with Gunyah.
-        let entry = if cfg!(feature = "gunyah-exit") {
+        entry: if cfg!(feature = "gunyah-exit") {
             El2Entry::GunyahExit
         } else {
-            config.entry
-        };
-        BoardConfig { entry, ..config }
+            config::CONFIG.entry
+        },
+        ..config::CONFIG
     };
 
     fn console() -> Result<<Self::Soc as Soc>::Console, SocError> {

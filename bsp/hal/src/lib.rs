@@ -20,5 +20,5 @@ pub use console::{Console, ConsoleError};
 pub use geometry::{GeometryError, MemoryAttributes, Stage2Geometry};
 pub use interrupt::{InterruptController, InterruptError};
 pub use iommu::{AttachedIommu, Iommu, IommuError, IommuEvent, IommuEventKind, IommuTimeout};
-pub use soc::{Soc, SocError};
+pub use soc::{Soc, SocError, Watchdogs};
 pub use vmid::Vmid;

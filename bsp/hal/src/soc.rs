@@ -39,6 +39,18 @@ impl From<IommuError> for SocError {
     }
 }
 
+/// What became of the watchdogs that a loader may leave running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Watchdogs {
+    /// None runs.
+    Quiet,
+    /// One ran, and is stopped.
+    Stopped,
+    /// One runs that cannot be stopped, and has been petted: the host must do so within its time.
+    Petted,
+}
+
 /// A machine: the parts that the core needs, each given away once, and where devices are.
 ///
 /// Parts are brought up when they are taken; each then lives in a lock, or in none, of the core's own. The log channel is
@@ -61,6 +73,12 @@ pub trait Soc {
     /// Device registers that no VM sees, whoever drives them: EL2's own log channel, the IOMMU, what would make the
     /// interrupt controller a bus master.
     fn hidden(&self) -> &[PhysRange];
+
+    /// Stops the watchdogs that the loader has left running, or pets those that cannot be stopped, so that the host has their
+    /// whole time.
+    fn calm_watchdogs(&mut self) -> Watchdogs {
+        Watchdogs::Quiet
+    }
 
     /// Finds the interrupt controller.
     ///

@@ -4,7 +4,9 @@
 pub mod apq8016;
 pub mod description;
 pub mod family;
+pub mod imx8mp;
 pub mod list;
+pub mod plain;
 pub mod qcs6490;
 pub mod qemu_virt;
 pub mod qualcomm;
@@ -13,3 +15,4 @@ pub mod sm8250;
 pub mod sm8550;
 pub mod sm8650;
 pub mod x1e80100;
+pub mod zynqmp;

@@ -1,6 +1,8 @@
 //! Serial ports.
 
+pub mod cadence;
 pub mod geni;
+pub mod imx;
 pub mod pl011;
 pub mod uartdm;
 

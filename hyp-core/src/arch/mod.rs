@@ -4,3 +4,5 @@
 
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
 pub mod aarch64;
+#[cfg(all(feature = "defmt", not(target_os = "none")))]
+pub mod build_machine;

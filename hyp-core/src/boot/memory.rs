@@ -23,11 +23,19 @@ pub(super) fn map(
     at: u64,
     len: u64,
 ) -> Result<MemoryMap, BootError> {
-    let carveouts = [Carveout {
+    let image = Carveout {
         name: "image",
         range: image,
         kind: CarveoutKind::Hypervisor,
-    }];
+    };
+    // Where RAM begins at 0, that page is nobody's: nothing that EL2 or the host has an address of may be there.
+    let null = Carveout {
+        name: "null",
+        range: PhysRange::new(PhysAddr::new(0), PAGE_SIZE)?,
+        kind: CarveoutKind::Hypervisor,
+    };
+    let has_null = config.ram.iter().any(|ram| ram.start().get() == 0);
+    let carveouts: Vec<Carveout<'_>, 2> = core::iter::once(image).chain(has_null.then_some(null)).collect();
     let board = BoardMemory {
         ram: config.ram,
         carveouts: &carveouts,

@@ -23,7 +23,7 @@ use crate::machine::{El2, Unit};
 use crate::psci::{Firmware, Psci, StateFormat};
 use crate::{Ownership, log};
 use leasehold_abi::psci;
-use leasehold_hal::{InterruptController, Iommu, Soc, Stage2Geometry};
+use leasehold_hal::{InterruptController, Iommu, Soc, Stage2Geometry, Watchdogs};
 use leasehold_memory_map::{MachineTree, MemoryMap, PhysAddr};
 
 /// What the boot changes of EL2's state.
@@ -109,6 +109,11 @@ fn boot<B: Board, P: Platform, const LEASES: usize, const VMS: usize>(
         platform.add_ram(*range, device_tree);
     }
     let mut soc = B::soc(&tree)?;
+    match soc.calm_watchdogs() {
+        Watchdogs::Quiet => {}
+        Watchdogs::Stopped => log::info!("a watchdog ran: stopped"),
+        Watchdogs::Petted => log::warn!("a watchdog runs: petted once, from here on it is the host's"),
+    }
     let interrupts = soc.interrupt_controller()?;
     let iommu = soc.iommu()?;
     let geometry = memory::geometry(soc.ipa_bits(), &features)?;

@@ -19,9 +19,6 @@ pub trait Platform {
     /// The boot CPU's affinity: Aff3 to Aff0 where MPIDR_EL1 has them.
     fn affinity(&self) -> u64;
 
-    /// Ticks of the counter a second (CNTFRQ_EL0).
-    fn counter_frequency(&self) -> u64;
-
     /// Calls the firmware with x0 to x3, and gives x0 to x3 back. The caller has made sure that the call exposes no
     /// memory.
     fn firmware(&self, arguments: [u64; 4]) -> [u64; 4];

@@ -9,7 +9,7 @@ use heapless::Vec;
 use leasehold_fdt::{Fdt, Property};
 
 /// How many of the kept nodes, and of the nodes in them, may have a phandle.
-const MAX_PROVIDERS: usize = 32;
+const MAX_PROVIDERS: usize = 96;
 /// How many bytes the paths of the kept nodes may have, with a NUL each. QEMU's `virt` without its 32 virtio transports
 /// needs 700; the longest path in Linux 6.12's Qualcomm trees has 91.
 const MAX_PATHS: usize = 2048;

@@ -42,7 +42,7 @@ impl Host {
             Ok(machine) => machine,
             Err(error) => crate::stop(format_args!("device tree at {tree:#x}: {error:?}")),
         };
-        console::set(machine.uart);
+        console::set(machine.uart, machine.uart_kind);
         psci::set_conduit(machine.psci_by_smc);
         if args::value(machine.args, "conduit") == Some("smc") {
             call::set_conduit(Conduit::Smc);
@@ -84,7 +84,11 @@ impl Host {
     /// Turns stage 1 on, on all CPUs.
     pub fn translate(&mut self) {
         let ram = self.machine.ram();
-        let space = Space::new(&mut self.pages, ram, self.machine.ecam);
+        let space = Space::new(
+            &mut self.pages,
+            ram,
+            self.machine.ecam.into_iter().chain([console::base()]),
+        );
         let stubs = self.stubs;
         space.map_pages(
             &mut self.pages,

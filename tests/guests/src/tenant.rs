@@ -32,7 +32,7 @@ pub fn machine(tree: u64) -> Option<Machine> {
     // SAFETY: nobody writes to a guest's tree but the guest, and this one does not.
     match unsafe { Machine::read(tree) } {
         Ok(machine) => {
-            console::set(machine.uart);
+            console::set(machine.uart, machine.uart_kind);
             say(if machine.uart == 0 {
                 "tree FAIL: no PL011"
             } else {

@@ -1,5 +1,6 @@
 //! What the device tree says of the machine.
 
+use crate::console;
 use crate::range::Range;
 use core::str::from_utf8;
 use fdt_rs::base::DevTree;
@@ -8,7 +9,7 @@ use fdt_rs::base::parse::ParsedTok;
 use fdt_rs::prelude::FallibleIterator;
 use heapless::Vec;
 
-/// Where the RAM of QEMU's virt machine begins (QEMU: hw/arm/virt.c, VIRT_MEM), whatever a tree leaves out of it.
+/// Where the RAM of a guest of Leasehold's begins, as that of QEMU's virt machine does (QEMU: hw/arm/virt.c, VIRT_MEM).
 pub const RAM_BASE: u64 = 0x4000_0000;
 
 /// A lease that waits for this VM to retrieve it.
@@ -39,15 +40,17 @@ pub struct Machine {
     pub ramdisk: Range,
     /// PSCI is called by SMC.
     pub psci_by_smc: bool,
-    /// The PL011 that `stdout-path` names, or the only one.
+    /// The UART that `stdout-path` names, or the only one.
     pub uart: u64,
+    /// Which of [`console::KINDS`] it is.
+    pub uart_kind: usize,
     /// The ECAM of the PCI host, if there is one.
     pub ecam: Option<u64>,
     /// The distributor and the redistributors of the GIC, if there is a GICv3.
     pub gic: Option<(u64, u64)>,
     /// Leases that wait to be retrieved, by the tree's `/leasehold/lease@N`.
     pub leases: Vec<Lease, 8>,
-    /// Is there a PL011 and did `stdout-path` name it?
+    /// Is there a UART and did `stdout-path` name it?
     pub uart_is_stdout: bool,
 }
 
@@ -214,10 +217,11 @@ impl Machine {
             );
         } else if parent.name == "cpus" && node.base_name() == "cpu" {
             let _ = self.cpus.push(number(node.reg));
-        } else if node.is("arm,pl011") {
+        } else if let Some(kind) = console::KINDS.iter().position(|kind| node.is(kind.compatible)) {
             let named = stdout.split(':').next().unwrap_or("").trim_start_matches('/') == node.name;
             if named || self.uart == 0 {
                 self.uart = reg.next().map_or(0, |r| r.start);
+                self.uart_kind = kind;
                 self.uart_is_stdout = named;
             }
         } else if node.is("pci-host-ecam-generic") {
@@ -233,11 +237,17 @@ impl Machine {
         }
     }
 
-    /// RAM of QEMU's virt machine that the tree does not give: what lies below, between and above is the hypervisor's,
-    /// or not there. Only what lies between [`RAM_BASE`] and the last memory of the tree.
+    /// Where RAM begins, whatever the tree leaves out of it: on every machine here at a multiple of 1 GiB.
+    fn ram_base(&self) -> u64 {
+        const GIB: u64 = 1 << 30;
+        self.memory.first().map_or(0, |memory| memory.start) & !(GIB - 1)
+    }
+
+    /// RAM that the tree does not give: what lies below, between and above is the hypervisor's, or not there. Only what lies
+    /// between the machine's first RAM and the last memory of the tree.
     pub fn holes(&self) -> Vec<Range, 8> {
         let mut holes = Vec::new();
-        let mut at = RAM_BASE;
+        let mut at = self.ram_base();
         for memory in &self.memory {
             let hole = Range {
                 start: at,
@@ -254,8 +264,8 @@ impl Machine {
     /// From the first to the last RAM, holes included.
     pub fn ram(&self) -> Range {
         Range {
-            start: RAM_BASE,
-            end: self.memory.iter().map(|m| m.end).max().unwrap_or(RAM_BASE),
+            start: self.ram_base(),
+            end: self.memory.iter().map(|m| m.end).max().unwrap_or(0),
         }
     }
 }

@@ -18,6 +18,9 @@ pub struct Artifacts {
     /// The board's images by how they were built: `release` or `dev`, or a feature's name, with `-dev` behind it where it
     /// was not optimised.
     pub boards: BTreeMap<String, Board>,
+    /// The images of QEMU's other machines, by the board's name.
+    #[serde(default)]
+    pub machines: BTreeMap<String, Board>,
     /// The bare-metal hosts and guests, as flat images, by the name of their program.
     pub guests: BTreeMap<String, PathBuf>,
     /// The Linux hosts by their version, as `6.12`; `6.12-boot` has an initramfs that switches off at once.

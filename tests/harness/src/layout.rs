@@ -1,4 +1,4 @@
-//! Where things lie in the memory of QEMU's `virt` machine.
+//! Where things lie in the memory of QEMU's machines.
 
 use crate::image::ImageHeader;
 use leasehold_memory_map::{Address, PhysAddr, PhysRange};
@@ -8,17 +8,17 @@ use thiserror::Error;
 /// Bytes in a mebibyte.
 pub const MIB: u64 = 1 << 20;
 
-/// Where RAM starts (QEMU, hw/arm/virt.c, VIRT_MEM).
+/// Where the RAM of `virt` starts (QEMU, hw/arm/virt.c, VIRT_MEM).
 pub(crate) const RAM: PhysAddr = PhysAddr::new(0x4000_0000);
-/// Where QEMU puts a `-kernel` image whose text offset is 0: one step of 2 MiB above its own boot code (hw/arm/boot.c,
-/// load_aarch64_image).
-const HYPERVISOR: PhysAddr = PhysAddr::new(0x4020_0000);
+/// How far up in RAM QEMU puts a `-kernel` image whose text offset is 0: one step of 2 MiB above its own boot code
+/// (hw/arm/boot.c, load_aarch64_image).
+const HYPERVISOR: u64 = 2 * MIB;
 /// Text offsets below this are raised by the step (hw/arm/boot.c, BOOTLOADER_MAX_SIZE).
 const BOOT_CODE: u64 = 4096;
 /// What is kept for the hypervisor's image and the tables that it builds behind it.
 const HYPERVISOR_MEMORY: u64 = 48 * MIB;
-/// Where the host's kernel goes when it fits below the device tree.
-const KERNEL: PhysAddr = PhysAddr::new(0x4400_0000);
+/// How far up the host's kernel goes when it fits below the device tree.
+const KERNEL: u64 = 64 * MIB;
 /// How far up QEMU puts the device tree at most (hw/arm/boot.c, arm_setup_direct_kernel_boot).
 const TREE_DISTANCE: u64 = 128 * MIB;
 /// The longest device tree that QEMU makes (hw/arm/boot.c, FDT_MAX_SIZE).
@@ -54,9 +54,7 @@ impl fmt::Display for Item {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum LayoutError {
     /// Something ends behind the end of RAM.
-    #[error(
-        "{item} ({size} bytes from {start}) does not fit in {memory} bytes of RAM from {RAM}: give more with --mem"
-    )]
+    #[error("{item} ({size} bytes from {start}) does not fit in {memory} bytes of RAM: give more with --mem")]
     BeyondRam {
         /// What.
         item: Item,
@@ -82,6 +80,7 @@ pub enum LayoutError {
 /// Where the hypervisor, the device tree, the host's kernel and its initrd lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
+    ram: PhysAddr,
     placed: Vec<(Item, PhysRange)>,
     /// Where the kernel is loaded: its text offset above the start of its memory.
     pub kernel: Option<PhysAddr>,
@@ -90,26 +89,42 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Plans for `memory` bytes of RAM, a host kernel, and an initrd of that many bytes.
+    /// Plans for `memory` bytes of RAM of `virt`, a host kernel, and an initrd of that many bytes.
     ///
     /// # Errors
     /// When something ends behind the end of RAM, or two things overlap.
     pub fn plan(memory: u64, kernel: Option<ImageHeader>, initrd: Option<u64>) -> Result<Layout, LayoutError> {
+        Layout::plan_from(RAM, memory, kernel, initrd)
+    }
+
+    /// The same for RAM that starts at `ram`.
+    ///
+    /// # Errors
+    /// As for [`plan`](Layout::plan).
+    pub fn plan_from(
+        ram: PhysAddr,
+        memory: u64,
+        kernel: Option<ImageHeader>,
+        initrd: Option<u64>,
+    ) -> Result<Layout, LayoutError> {
+        let up = |distance: u64| ram.checked_add(distance).unwrap_or(ram);
         let mut layout = Layout {
+            ram,
             placed: Vec::new(),
             kernel: None,
             initrd: None,
         };
-        layout.place(memory, Item::Hypervisor, HYPERVISOR, HYPERVISOR_MEMORY)?;
+        layout.place(memory, Item::Hypervisor, up(HYPERVISOR), HYPERVISOR_MEMORY)?;
         let distance = TREE_DISTANCE.min(memory / 2).next_multiple_of(ALIGNMENT);
-        let tree = RAM.checked_add(distance).unwrap_or(RAM);
+        let tree = up(distance);
         layout.place(memory, Item::DeviceTree, tree, TREE_MEMORY)?;
         // From here up, all is free.
         let mut next = aligned(layout.end());
         if let Some(header) = kernel {
             let size = header.text_offset.saturating_add(header.memory);
-            let below = KERNEL.checked_add(size).is_some_and(|end| end <= tree);
-            let base = if below { KERNEL } else { next };
+            let low = up(KERNEL);
+            let below = low.checked_add(size).is_some_and(|end| end <= tree);
+            let base = if below { low } else { next };
             layout.place(memory, Item::Kernel, base, size)?;
             layout.kernel = base.checked_add(header.text_offset);
             next = aligned(layout.end());
@@ -124,7 +139,7 @@ impl Layout {
     /// Where QEMU loads a `-kernel` image of its own.
     pub fn direct(header: ImageHeader) -> PhysAddr {
         let base = if header.text_offset < BOOT_CODE {
-            HYPERVISOR
+            RAM.checked_add(HYPERVISOR).unwrap_or(RAM)
         } else {
             RAM
         };
@@ -143,7 +158,7 @@ impl Layout {
             size,
             memory,
         };
-        let ram = PhysRange::new(RAM, memory).map_err(|_| beyond.clone())?;
+        let ram = PhysRange::new(self.ram, memory).map_err(|_| beyond.clone())?;
         let range = PhysRange::new(start, size.max(1)).map_err(|_| beyond.clone())?;
         if !ram.covers(&range) {
             return Err(beyond);
@@ -162,7 +177,11 @@ impl Layout {
     }
 
     fn end(&self) -> PhysAddr {
-        self.placed.iter().map(|(_, range)| range.end()).max().unwrap_or(RAM)
+        self.placed
+            .iter()
+            .map(|(_, range)| range.end())
+            .max()
+            .unwrap_or(self.ram)
     }
 }
 

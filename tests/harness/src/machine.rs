@@ -1,6 +1,7 @@
-//! A machine to be started: QEMU's `virt` with Leasehold and its host, or with a kernel alone.
+//! A machine to be started: QEMU's `virt`, or another, with Leasehold and its host, or with a kernel alone.
 
 use crate::error::Error;
+use crate::hardware::{Hardware, Module};
 use crate::image::ImageHeader;
 use crate::layout::{Layout, MIB, RAM};
 use crate::process::{Process, dies_with_parent, output_to};
@@ -69,6 +70,7 @@ struct Loader {
 pub struct Machine {
     name: String,
     board: Option<Board>,
+    hardware: Hardware,
     loader: Option<Loader>,
     kernel: Option<PathBuf>,
     initrd: Option<PathBuf>,
@@ -99,6 +101,15 @@ impl Machine {
         }
     }
 
+    /// The same on another of QEMU's machines, with as many CPUs as it has, in place of `virt`.
+    pub fn leasehold_on(hardware: Hardware, name: &str, board: Board) -> Machine {
+        Machine {
+            hardware,
+            smp: hardware.cpus(),
+            ..Machine::leasehold(name, board)
+        }
+    }
+
     /// The same machine without Leasehold, and without EL2: it starts the host's kernel at EL1.
     pub fn bare(name: &str) -> Machine {
         let is_plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
@@ -107,6 +118,7 @@ impl Machine {
         Machine {
             name,
             board: None,
+            hardware: Hardware::Virt,
             loader: None,
             kernel: None,
             initrd: None,
@@ -358,27 +370,23 @@ impl Machine {
     /// When a file is missing or is not what it should be, or memory does not hold them all.
     pub fn arguments(&self, host: &Path, el2: &Path, monitor: &Path) -> Result<Vec<OsString>, Error> {
         let mut args = Arguments::default();
-        let on = |on| if on { "on" } else { "off" };
-        let gic = match self.gic {
-            Gic::V2 => 2,
-            Gic::V3 => 3,
-        };
-        let (el2_there, its) = (on(self.virtualization), on(self.its || self.edu));
         args.add("-name", &self.name);
-        args.add(
-            "-M",
-            format!("virt,virtualization={el2_there},gic-version={gic},iommu=smmuv3,its={its}"),
-        );
-        args.add("-cpu", &self.cpu);
+        self.hardware_arguments(&mut args);
         args.add("-smp", self.smp.to_string());
         args.add("-m", format!("{}M", self.memory / MIB));
         args.flags(&["-nodefaults", "-nographic", "-no-reboot"]);
         args.add("-nic", "none");
         args.socket("host", host);
-        args.add("-serial", "chardev:host");
+        let mut ports = vec!["chardev:host"];
         if self.board.is_some() {
             args.socket("el2", el2);
-            args.add("-serial", "chardev:el2");
+            ports.push("chardev:el2");
+        }
+        if self.hardware.logs_first() {
+            ports.reverse();
+        }
+        for port in ports {
+            args.add("-serial", port);
         }
         args.socket("monitor", monitor);
         args.add("-monitor", "chardev:monitor");
@@ -395,6 +403,50 @@ impl Machine {
         }
         args.0.extend(self.extra.iter().cloned());
         Ok(args.0)
+    }
+
+    fn hardware_arguments(&self, args: &mut Arguments) {
+        let on = |on| if on { "on" } else { "off" };
+        let (el2, its) = (on(self.virtualization), on(self.its || self.edu));
+        let gic = match self.gic {
+            Gic::V2 => 2,
+            Gic::V3 => 3,
+        };
+        match self.hardware {
+            Hardware::Virt => {
+                args.add(
+                    "-M",
+                    format!("virt,virtualization={el2},gic-version={gic},iommu=smmuv3,its={its}"),
+                );
+                args.add("-cpu", &self.cpu);
+            }
+            other => {
+                // Some have a sound card, and QEMU wants to know where that plays.
+                args.add("-audiodev", "none,id=quiet");
+                args.add("-M", other.machine());
+            }
+        }
+    }
+
+    /// What QEMU has no loader for on machines that come without a tree: the tree, with the host in it, and the host.
+    fn own_tree(&self, args: &mut Arguments) -> Result<(), Error> {
+        let layout = self.layout()?;
+        let mut modules = Vec::new();
+        let parts = [
+            (Module::Kernel, &self.kernel, layout.kernel),
+            (Module::Ramdisk, &self.initrd, layout.initrd),
+        ];
+        for (module, path, at) in parts {
+            if let (Some(path), Some(at)) = (path, at) {
+                args.device(&format!("loader,addr={at},force-raw=on"), &[("file", path)], "");
+                modules.push((module, at, length(path)?));
+            }
+        }
+        let path = self.dir.join("machine.dtb");
+        let tree = self.hardware.tree(self.smp, &self.bootargs, &modules);
+        fs::write(&path, tree).map_err(Error::file(&path))?;
+        args.path("-dtb", &path);
+        Ok(())
     }
 
     /// Leasehold as QEMU's kernel, and its host by the multiboot binding of `/chosen`.
@@ -419,6 +471,9 @@ impl Machine {
         if !self.el2_args.is_empty() {
             args.add("-append", self.el2_args.join(" "));
         }
+        if self.hardware != Hardware::Virt {
+            return self.own_tree(args);
+        }
         let layout = self.layout()?;
         if let (Some(path), Some(at)) = (&self.kernel, layout.kernel) {
             let bootargs = escape(&self.bootargs);
@@ -438,7 +493,7 @@ impl Machine {
     fn layout(&self) -> Result<Layout, Error> {
         let kernel = self.kernel.as_deref().map(read_header).transpose()?;
         let initrd = self.initrd.as_deref().map(length).transpose()?;
-        Ok(Layout::plan(self.memory, kernel, initrd)?)
+        Ok(Layout::plan_from(self.hardware.ram(), self.memory, kernel, initrd)?)
     }
 
     fn bare_payloads(&self, args: &mut Arguments) -> Result<(), Error> {

@@ -145,6 +145,18 @@ impl Tree {
         }
     }
 
+    /// Adds a node without properties, behind the others of `parent`. A phandle that it is given later is not looked up.
+    pub fn add(&mut self, parent: NodeId, name: &str) -> NodeId {
+        self.begin(Some(parent), name.into())
+    }
+
+    /// Takes a node away, with all that is in it.
+    pub fn cut(&mut self, node: NodeId) {
+        if let Some(parent) = self.nodes[node.0].parent {
+            self.nodes[parent.0].children.retain(|child| *child != node);
+        }
+    }
+
     /// Takes a property away.
     pub fn remove(&mut self, node: NodeId, name: &str) {
         self.nodes[node.0].properties.retain(|(known, _)| known != name);

@@ -9,6 +9,10 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// The variable that names, for tests, the folders that [`get`] gave, with colons between; `none` for a run of tests that
+/// leaves out those that need them.
+pub const VARIABLE: &str = "LEASEHOLD_TREES";
+
 /// The folder that has all of them: a folder for each kernel, named by its release, with `qcom/NAME.dtb` in it.
 pub fn root() -> PathBuf {
     workspace::target("trees")

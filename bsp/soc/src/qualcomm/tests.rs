@@ -164,6 +164,18 @@ fn the_least_of_the_units_says_how_tables_may_change() {
 }
 
 #[test]
+fn one_unit_that_walks_past_caches_says_so_for_all() {
+    let bench = Bench::new();
+    assert!(Units::find(&bench, UNITS).unwrap().unwrap().walks_coherently());
+    let cleaned = [
+        apps_smmu("/first", &[FIRST], Walks::Coherent, &[], STREAMS),
+        apps_smmu("/second", &[SECOND], Walks::Cleaned, &[], STREAMS),
+    ];
+    let units = Units::find(&bench, &cleaned).unwrap().unwrap();
+    assert!(!units.walks_coherently());
+}
+
+#[test]
 fn where_no_unit_is_el2_s_there_is_none() {
     assert!(Units::find(&Bench::new(), &UNITS[1..2]).unwrap().is_none());
     assert!(Units::find(&Bench::new(), apq8016::APQ8016.smmus).unwrap().is_none());
@@ -238,6 +250,19 @@ fn no_unit_hides_another_s_events_and_they_come_to_an_end() {
         assert_eq!(faults.count(), 3, "{events:?}");
         assert!(events.len() < 20);
     }
+}
+
+#[test]
+fn a_device_that_faults_all_the_time_hides_no_other() {
+    let bench = Bench::new();
+    let mut units = bench.attach();
+    assert!((0..20).any(|_| units.next_event().is_none()));
+    assert_eq!(bench.pcie.dma_read(8, CANARY), None);
+    let told = (0..20).any(|_| {
+        assert_eq!(bench.units[0].dma_read(UFS, CANARY), None);
+        units.next_event().is_some_and(|event| event.stream == Some(8))
+    });
+    assert!(told, "the PCIe device's turn never comes");
 }
 
 const SOCS: [&SocDescription; 7] = [

@@ -91,6 +91,14 @@ impl<I: Io + Send> Iommu for Units<I> {
         self.found.iter().map(level).min().unwrap_or(0)
     }
 
+    /// Whether all do.
+    fn walks_coherently(&self) -> bool {
+        self.found.iter().all(|unit| match unit {
+            Found::V2(unit) => unit.walks_coherently(),
+            Found::V3(unit) => unit.walks_coherently(),
+        })
+    }
+
     /// The first unit's. The others' are hidden with it ([`Qualcomm`](super::Qualcomm)).
     fn registers(&self) -> PhysRange {
         match &self.found[0] {
@@ -153,7 +161,7 @@ impl<I: Io + Send> AttachedIommu for AttachedUnits<I> {
     fn next_event(&mut self) -> Option<IommuEvent> {
         for _ in 0..self.units.len() {
             let turn = self.turn;
-            self.turn = (turn + 1) % self.units.len();
+            self.turn = if turn + 1 == self.units.len() { 0 } else { turn + 1 };
             let unit = self.units.get_mut(turn)?;
             if let Some(event) = either!(unit, unit => unit.next_event()) {
                 return Some(event);

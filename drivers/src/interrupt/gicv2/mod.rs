@@ -3,8 +3,8 @@
 //! Distributor and CPU interface (GICD, GICC) are the host's. The hypervisor's interface and the virtual CPU interface
 //! (GICH, GICV) are hidden from it. A GICv2 is no bus master, so nothing is trapped.
 
-#[cfg(test)]
-mod model;
+#[cfg(any(test, feature = "model"))]
+pub mod model;
 mod registers;
 
 use super::{Host, PRIORITY};

@@ -42,6 +42,7 @@ pub struct Model(Arc<Mutex<State>>);
 
 impl Model {
     /// A controller of this architecture revision, after reset.
+    #[must_use]
     pub fn new(arch_rev: u64) -> Self {
         let state = State {
             arch_rev,
@@ -54,18 +55,26 @@ impl Model {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// GICD.
+    #[must_use]
     pub fn distributor(&self) -> Frame {
         Frame(self.clone(), true)
     }
 
+    /// GICC.
+    #[must_use]
     pub fn cpu_interface(&self) -> Frame {
         Frame(self.clone(), false)
     }
 
+    /// The private interrupts that are enabled, a bit each.
+    #[must_use]
     pub fn enabled(&self) -> u32 {
         self.state().enabled
     }
 
+    /// The interrupt that has been taken and not ended.
+    #[must_use]
     pub fn active(&self) -> Option<u32> {
         self.state().active
     }

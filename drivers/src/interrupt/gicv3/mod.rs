@@ -13,8 +13,8 @@
 mod filter;
 mod host;
 mod icc;
-#[cfg(test)]
-mod model;
+#[cfg(any(test, feature = "model"))]
+pub mod model;
 mod registers;
 #[cfg(test)]
 mod tests;

@@ -28,15 +28,24 @@ pub struct Quirks {
     pub pidr2: Option<u32>,
 }
 
+/// One CPU's redistributor: its registers.
 #[derive(Clone, Default)]
 pub struct Redistributor {
+    /// Aff3 to Aff0 of its CPU, a byte each.
     pub affinity: u32,
+    /// GICR_CTLR.
     pub ctlr: u32,
+    /// GICR_WAKER.
     pub waker: u32,
+    /// GICR_PROPBASER.
     pub propbaser: u64,
+    /// GICR_PENDBASER.
     pub pendbaser: u64,
+    /// GICR_IGROUPR0.
     pub group: u32,
+    /// GICR_ISENABLER0.
     pub enabled: u32,
+    /// GICR_IPRIORITYR, a byte for each interrupt.
     pub priorities: Vec<u8>,
     polls_to_wake: u32,
 }
@@ -148,6 +157,7 @@ pub struct Model(Arc<Mutex<State>>);
 
 impl Model {
     /// A controller with a redistributor for each of these affinities, after reset: asleep.
+    #[must_use]
     pub fn new(affinities: &[u32], quirks: Quirks) -> Self {
         let redistributors = affinities.iter().map(|affinity| Redistributor {
             affinity: *affinity,
@@ -168,11 +178,17 @@ impl Model {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// GICD.
+    #[must_use]
     pub fn distributor(&self) -> Frames {
         Frames(self.clone(), true)
     }
 
     /// The redistributors' registers, and where they are.
+    ///
+    /// # Panics
+    /// When there are more of them than addresses.
+    #[must_use]
     pub fn region(&self) -> (Frames, PhysRange) {
         let state = self.state();
         let len = state.stride() * state.redistributors.len();
@@ -181,16 +197,19 @@ impl Model {
     }
 
     /// The registers of one redistributor.
+    #[must_use]
     pub fn redistributor(&self, cpu: usize) -> Redistributor {
         self.state().redistributors[cpu].clone()
     }
 
     /// GICD_CTLR.
+    #[must_use]
     pub fn distributor_ctlr(&self) -> u32 {
         self.state().distributor_ctlr
     }
 
     /// The addresses at which it has accessed memory.
+    #[must_use]
     pub fn mastered(&self) -> Vec<u64> {
         self.state().mastered.clone()
     }

@@ -37,6 +37,12 @@ impl SimMemory {
             .map_or(0, |page| page[(address % PAGE / 8) as usize])
     }
 
+    /// The page that `address` is in.
+    #[must_use]
+    pub fn page(&self, address: u64) -> [u64; 512] {
+        self.pages().get(&(address / PAGE)).map_or([0; 512], |page| **page)
+    }
+
     /// Writes the word at `address`.
     ///
     /// # Panics

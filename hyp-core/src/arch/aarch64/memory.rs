@@ -235,7 +235,7 @@ pub(super) fn host_tree_buffer(range: PhysRange) -> &'static mut [u8] {
 }
 
 /// Cleans and invalidates a range of RAM to the point of coherency: the host starts with its caches off.
-pub(super) fn clean(range: PhysRange) {
+pub fn clean(range: PhysRange) {
     barrier::clean_invalidate(range.start().get() as usize, range.len() as usize);
     barrier::dsb_sy();
 }

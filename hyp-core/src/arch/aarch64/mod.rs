@@ -31,7 +31,7 @@ pub use host::{
 };
 pub use idregs::IdRegisters;
 pub use log::drain_rings;
-pub use memory::Cpu;
+pub use memory::{Cpu, clean};
 pub(crate) use percpu::install;
 pub use percpu::{PerCpu, affinity};
 pub use platform::BootCpu;

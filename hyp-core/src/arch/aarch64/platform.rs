@@ -1,11 +1,11 @@
 //! The machine that EL2 boots on.
 
 use super::boot::device_tree;
+use super::calls;
 use super::host::{Stage2Registers, init_cpu};
 use super::memory::{Cpu, clean, host_tree_buffer, read_ram};
 use super::percpu::affinity;
 use super::stage1::{add_ram, image};
-use super::{calls, timer};
 use crate::boot::Platform;
 use crate::features::Features;
 use leasehold_hal::{Stage2Geometry, Vmid};
@@ -34,10 +34,6 @@ impl Platform for BootCpu {
 
     fn affinity(&self) -> u64 {
         affinity()
-    }
-
-    fn counter_frequency(&self) -> u64 {
-        timer::counter_frequency()
     }
 
     fn firmware(&self, arguments: [u64; 4]) -> [u64; 4] {

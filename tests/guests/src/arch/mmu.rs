@@ -75,13 +75,13 @@ pub struct Space {
 }
 
 impl Space {
-    /// Everything below 1 GiB and the gigabyte of `device` as Device memory, `ram` as Normal memory in 2 MiB blocks.
+    /// Everything below 1 GiB and the gigabytes of `devices` as Device memory, `ram` as Normal memory in 2 MiB blocks.
     /// Holes in `ram` are mapped like the rest: it is for stage 2 to refuse what is not there.
-    pub fn new(pages: &mut Pages, ram: Range, device: Option<u64>) -> Space {
+    pub fn new(pages: &mut Pages, ram: Range, devices: impl IntoIterator<Item = u64>) -> Space {
         let space = Space { root: pages.take(1) };
         let leaf = VALID | ACCESSED | UXN | PXN;
         space.root.write(0, leaf);
-        if let Some(base) = device {
+        for base in devices {
             let base = base & !(GIB - 1);
             space.root.write((base / GIB * 8) as usize, base | leaf);
         }

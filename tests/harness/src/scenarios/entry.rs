@@ -1,6 +1,7 @@
 //! The states that loaders leave a machine in: a stub sets each, and jumps to Leasehold.
 
 use super::{Context, Needs, Scenario, Verdict, steps};
+use crate::hardware::Hardware;
 use crate::machine::{Board, Machine};
 use crate::patch::Patch;
 use crate::report::{End, Outcome, Source};
@@ -41,7 +42,10 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         copes("mmu-on", "state=mmu"),
         copes("mmu-on-vhe", "state=mmu-vhe"),
         copes("registers", "state=registers"),
-        copes("interrupt", "state=interrupt"),
+        Scenario::new("entry/interrupt", Needs::Board, |context| {
+            lives(&host(context, "release", "state=interrupt", LINKED)?.args(COUNTED), &[]).map(drop)
+        }),
+        Scenario::new("entry/watchdog", Needs::Board, watchdog),
         Scenario::new("entry/dma-smmu-off", Needs::Board, |context| display(context, "")),
         Scenario::new("entry/dma-smmu-live", Needs::Board, |context| display(context, "smmu")),
         Scenario::new("entry/dma-at-leasehold", Needs::Board, dma_at_leasehold),
@@ -152,6 +156,28 @@ fn dma_at_leasehold(context: &Context<'_>) -> Verdict {
         .bootargs(format!("scenario=entered to={target:#x} kept-out"))
         .args(COUNTED);
     lives(&machine, &["the device is through"]).map(drop)
+}
+
+/// A watchdog of 10 s that a loader has started 6 s before, and that the host does not pet in 6 s: EL2 has to.
+fn watchdog(context: &Context<'_>) -> Verdict {
+    let hardware = Hardware::Imx8mp;
+    let machine = context.hardware(hardware)?.kernel(context.guest("testhost")?);
+    let machine = super::bare_metal(machine)
+        .initrd(context.guest("testguest")?)
+        .bootargs("scenario=entered wait-ms=6000")
+        .args(["-icount", "shift=5,sleep=off"]);
+    let board = context
+        .artifacts
+        .machines
+        .get(hardware.board())
+        .ok_or("the board was not built")?;
+    let state = "state=watchdog half-seconds=20 wait-ms=6000";
+    let outcome = lives(&started(context, machine, board, state, LINKED)?, &[])?;
+    if outcome.has(Source::El2, "a watchdog runs: petted") {
+        Ok(())
+    } else {
+        Err(format!("EL2 says nothing of the watchdog\n{}", outcome.report()).into())
+    }
 }
 
 /// A CPU whose HCR_EL2.E2H stays 1, which QEMU has none of: the start code is made to write a 1 there.

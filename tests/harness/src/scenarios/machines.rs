@@ -1,7 +1,9 @@
 //! Machines other than the usual one: GICv2, CPUs without break-before-make level 2 (whose tables of 4 KiB pages are
-//! kept), and one, two and eight CPUs. Each value is met with each kind of work, not each value with each other.
+//! kept), and one, two and eight CPUs. Each value is met with each kind of work, not each value with each other. And QEMU's
+//! machines other than `virt`, with the main job but for its DMA.
 
 use super::{HOST_DEMO, LINUX_DEMO, Needs, Scenario, steps};
+use crate::hardware::Hardware;
 use crate::machine::{Gic, Machine};
 
 /// A machine: interrupt controller, CPU model, number of CPUs.
@@ -60,7 +62,17 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             Ok(())
         },
     );
-    demo.into_iter().chain(testhost).chain([linux]).collect()
+    let others = [Hardware::Zcu102, Hardware::Imx8mp].map(|hardware| {
+        Scenario::new(format!("demo/{}", hardware.board()), Needs::Board, move |context| {
+            let machine = context.hardware(hardware)?.kernel(context.guest("demo")?);
+            let machine = super::bare_metal(machine).initrd(context.guest("guest")?);
+            let expected = HOST_DEMO.iter().filter(|step| !step.starts_with("DMA"));
+            let expected: Vec<&str> = expected.copied().chain(["cpus up"]).collect();
+            steps(&machine.bootargs("no-dma"), &expected)?;
+            Ok(())
+        })
+    });
+    demo.into_iter().chain(others).chain(testhost).chain([linux]).collect()
 }
 
 fn name((gic, cpu, cpus): Kind) -> String {

@@ -19,12 +19,14 @@ mod returns;
 mod sabotage;
 mod sdei;
 mod served;
+mod twin;
 mod units;
 
 pub use host::DEMO as HOST_DEMO;
 pub use linux::DEMO as LINUX_DEMO;
 
 use crate::artifacts::{Artifacts, LinuxHost};
+use crate::hardware::Hardware;
 use crate::machine::{Board, Machine};
 use crate::report::Outcome;
 use std::error::Error;
@@ -104,6 +106,7 @@ pub fn all() -> Vec<Scenario> {
         sdei::scenarios(),
         access::scenarios(),
         matrix::scenarios(),
+        twin::scenarios(),
     ]
     .into_iter()
     .flatten()
@@ -129,6 +132,18 @@ impl Context<'_> {
             .get(build)
             .cloned()
             .ok_or_else(|| Missing(format!("board {build}")))
+    }
+
+    /// A machine of that hardware with its board's image, and no host yet.
+    ///
+    /// # Errors
+    /// When it was not built.
+    pub fn hardware(&self, hardware: Hardware) -> Result<Machine, Missing> {
+        let board = self.artifacts.machines.get(hardware.board()).cloned();
+        let board = board.ok_or_else(|| Missing(format!("board {}", hardware.board())))?;
+        Ok(Machine::leasehold_on(hardware, self.name, board)
+            .qemu(&self.artifacts.qemu)
+            .limit(Some(LIMIT)))
     }
 
     /// The flat image of a bare-metal program.

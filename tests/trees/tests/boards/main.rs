@@ -4,9 +4,10 @@
 //! Without it, as in a plain `cargo test`, what needs them is skipped, and says so; `none` has no such tests at all, for
 //! a run that others do.
 
+mod memory;
 mod mutations;
 
-use leasehold_boards::Description;
+use leasehold_boards::{Description, Tier};
 use leasehold_trees::known::{self, Fact};
 use leasehold_trees::{CheckError, Tree, check};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -25,7 +26,10 @@ type Outcome = Result<(), Failed>;
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let folders = std::env::var(VARIABLE).unwrap_or_default();
-    let mut trials = vec![Trial::test("what_is_no_tree_is_told", no_tree)];
+    let mut trials = vec![
+        Trial::test("what_is_no_tree_is_told", no_tree),
+        Trial::test("every_board_has_a_page_with_its_tier", pages),
+    ];
     if folders == "none" {
         trials.clear();
     } else {
@@ -78,6 +82,13 @@ fn of_kernel(kernel: &'static str, folders: &[PathBuf]) -> Vec<Trial> {
         let of = folder.clone();
         trials.push(needs(there, name("other_boards_trees_are_refused"), move || {
             others(board, kernel, &of)
+        }));
+        let of = folder.clone();
+        let test = move || memory::image_fits(board, &of);
+        trials.push(needs(there, name("what_is_reserved_is_left_alone"), test));
+        let of = folder.clone();
+        trials.push(needs(there, name("damage_is_told"), move || {
+            mutations::damage(board, &of)
         }));
         let of = folder.clone();
         trials.push(needs(there, name("every_changed_property_is_told"), move || {
@@ -156,6 +167,25 @@ fn known_lines(board: &Description, folders: &[PathBuf]) -> Outcome {
             if !found {
                 return Err(format!("known.txt, line {number}: it is not so in any tree of Linux {kernel}").into());
             }
+        }
+    }
+    Ok(())
+}
+
+/// `docs/boards/NAME.md` says of a board what its constant says.
+fn pages() -> Outcome {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/boards");
+    for board in boards() {
+        let page = String::from_utf8(read(&docs.join(format!("{}.md", board.name)))?)?;
+        let tier = format!("Tier: **{}**", board.tier.words());
+        let route = board.tier == Tier::DocumentedRoute;
+        let says_none = page.contains("## How it gets to EL2\n\nNone known.");
+        if !page.contains(&tier) || route == says_none || !page.contains("## Unconfirmed") {
+            return Err(format!(
+                "docs/boards/{}.md does not say what the board's constant says",
+                board.name
+            )
+            .into());
         }
     }
     Ok(())

@@ -69,7 +69,7 @@ pub fn spoil() {
     write_register!("sctlr_el2", 0x30cd_083a);
 }
 
-/// EL2's timer will ring just after Leasehold's first instructions, and EL2 takes interrupts.
+/// EL2's timer will ring 40 µs from now, while Leasehold still cleans its image, and EL2 takes interrupts.
 pub fn alarm(machine: &Machine) {
     let Some((distributor, frame)) = machine.gic else {
         stop(format_args!("the alarm needs a GICv3"))
@@ -81,7 +81,7 @@ pub fn alarm(machine: &Machine) {
     gic::enable_private(frame, HYPERVISOR_TIMER);
     write_register!("vbar_el2", &raw const lh_stub_vectors as u64);
     write_register!("hcr_el2", 1 << 31 | 1 << 5 | 1 << 4 | 1 << 3);
-    write_register!("cnthp_tval_el2", read_register!("cntfrq_el0") / 10_000);
+    write_register!("cnthp_tval_el2", read_register!("cntfrq_el0") / 25_000);
     write_register!("cnthp_ctl_el2", 1);
 }
 

@@ -1,11 +1,13 @@
 //! What must be so however a loader has left the machine: EL1 reaches its registers, the clocks agree, CPUs start, a guest
 //! runs. With `to=ADDRESS`, what a device was told to write there before has arrived.
 
+use leasehold_guests::arch::cpu;
 use leasehold_guests::edu::{BUFFER_BYTES, Edu};
 use leasehold_guests::host::Host;
 use leasehold_guests::{args, pattern, read_register, write_register};
 
 pub fn run(host: &mut Host) {
+    cpu::delay(args::number_of(host.machine.args, "wait-ms", 0));
     // Before anything else takes that memory.
     written(host);
     registers(host);
@@ -13,7 +15,7 @@ pub fn run(host: &mut Host) {
     host.translate();
     let memory = host.pages.take_blocks(1);
     let image = host.image();
-    if let Some(mut guest) = host.running(&image, memory) {
+    if let Some(guest) = host.running(&image, memory) {
         let ended = guest.end();
         host.report.value("destroy, reclaim", ended);
     }
@@ -74,7 +76,30 @@ fn registers(host: &mut Host) {
             options(nostack)
         );
     }
+    // ID_AA64ISAR2_EL1.MOPS.
+    if read_register!("S3_0_C0_C6_2") >> 16 & 0xf != 0 {
+        move_memory();
+    }
     host.report.step("registers", true, format_args!("no trap"));
+}
+
+/// Copies a few bytes by the instructions that HCRX_EL2 lets EL1 have.
+fn move_memory() {
+    let (from, mut to) = ([7_u8; 32], [0_u8; 32]);
+    // SAFETY: both are as long.
+    unsafe {
+        core::arch::asm!(
+            ".arch_extension mops",
+            "cpyfp [{to}]!, [{from}]!, {bytes}!",
+            "cpyfm [{to}]!, [{from}]!, {bytes}!",
+            "cpyfe [{to}]!, [{from}]!, {bytes}!",
+            to = inout(reg) to.as_mut_ptr() => _,
+            from = inout(reg) from.as_ptr() => _,
+            bytes = inout(reg) 32_u64 => _,
+            options(nostack)
+        );
+    }
+    assert_eq!(from, to);
 }
 
 /// The device is through, and the memory that it was told to write is as it should be.
