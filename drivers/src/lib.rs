@@ -15,6 +15,7 @@ pub mod i2c;
 pub mod interrupt;
 pub mod llcc;
 pub mod mmio;
+pub mod power;
 pub mod rpmh;
 pub mod serial;
 pub mod smmu;

@@ -28,7 +28,7 @@ pub mod trap;
 pub mod vm;
 
 pub use id::{Handle, VmId};
-pub use machine::{El2, Machine, SyncError};
+pub use machine::{El2, Machine, SyncError, Unit};
 pub use ownership::{
     Constituent, GuestPage, HostMap, LeaseInfo, LeaseState, Ownership, OwnershipError, PAGES_PER_LEASE, PINS_PER_VM,
     PageState, RANGES_PER_LEASE, SCRUB_STEP_PAGES, Step,

@@ -107,7 +107,27 @@ pub fn features(name: &str) -> Result<Vec<String>> {
 /// # Errors
 /// When there is no such program, or it does not build.
 pub fn guest(toolchain: &Toolchain, bin: &str) -> Result<Image> {
-    let mut cargo = bare_build(toolchain, "leasehold-guests", Profile::Release);
+    program(toolchain, "leasehold-guests", bin)
+}
+
+/// Builds a program of the package `leasehold-units`.
+///
+/// # Errors
+/// When there is no such program, or it does not build.
+pub fn unit(toolchain: &Toolchain, bin: &str) -> Result<Image> {
+    program(toolchain, "leasehold-units", bin)
+}
+
+/// Builds a program of the package `leasehold-examples`.
+///
+/// # Errors
+/// When there is no such program, or it does not build.
+pub fn example(toolchain: &Toolchain, bin: &str) -> Result<Image> {
+    program(toolchain, "leasehold-examples", bin)
+}
+
+fn program(toolchain: &Toolchain, package: &str, bin: &str) -> Result<Image> {
+    let mut cargo = bare_build(toolchain, package, Profile::Release);
     cargo.args(["--bin", bin]);
     image(cargo, bin, &format!("guest-{bin}"))
 }

@@ -34,6 +34,7 @@ const BOARDS: &str = "leasehold-boards";
 const DRIVERS: &str = "leasehold-drivers";
 const FDT: &str = "leasehold-fdt";
 const FLASH: &str = "leasehold-flash";
+const GUESTS: &str = "leasehold-guests";
 const HAL: &str = "leasehold-hal";
 const HYP_CORE: &str = "leasehold-hyp-core";
 const MEMORY_MAP: &str = "leasehold-memory-map";
@@ -50,10 +51,18 @@ const ROOMS: &[Room] = &[
     room(DRIVERS, Target::Anywhere, &[HAL, MEMORY_MAP, ABI]),
     room(HYP_CORE, Target::Anywhere, &[HAL, MEMORY_MAP, ABI]),
     room(SOC, Target::Anywhere, &[DRIVERS, HAL, MEMORY_MAP, ABI]),
+    // What others than the hypervisor do with the drivers.
+    room("leasehold-examples", Target::Anywhere, &[SOC, DRIVERS, MEMORY_MAP]),
     // Inside QEMU: it knows marks and addresses alone.
     room("leasehold-count-plugin", Target::Machine, &[]),
     // What tests from outside shares numbers with the tested, no code.
-    room("leasehold-guests", Target::Bare, &[ABI]),
+    room(GUESTS, Target::Bare, &[ABI]),
+    // The other way round: drivers on real units, without Leasehold.
+    room(
+        "leasehold-units",
+        Target::Bare,
+        &[GUESTS, DRIVERS, HAL, MEMORY_MAP, ABI],
+    ),
     room("leasectl", Target::Linux, &[ABI]),
     room(FLASH, Target::Machine, &[MEMORY_MAP, ABI]),
     room(TESTS, Target::Machine, &[FLASH, MEMORY_MAP, ABI]),

@@ -23,6 +23,9 @@ const MACHINES: [&str; 2] = ["qemu-zcu102", "qemu-imx8mp"];
 /// The bare-metal programs that the scenarios run.
 const GUESTS: [&str; 5] = ["demo", "guest", "testhost", "testguest", "stub"];
 
+/// The bare-metal programs in which a driver drives a unit.
+const UNITS: [&str; 1] = ["smmu"];
+
 /// Tests every crate on this machine, then the whole system under QEMU.
 ///
 /// Prints a line for each test, and at the end how many passed, failed and were skipped.
@@ -157,6 +160,10 @@ fn artifacts(quick: bool) -> Result<Artifacts> {
         artifacts
             .guests
             .insert(program.to_owned(), build::guest(&toolchain, program)?.image);
+    }
+    for program in UNITS {
+        let image = build::unit(&toolchain, program)?.image;
+        artifacts.guests.insert(program.to_owned(), image);
     }
     ui::step("Building", "the plugin that counts instructions");
     artifacts.count_plugin = Some(build::count_plugin()?);

@@ -73,6 +73,12 @@ pub trait Iommu: Send {
     /// The break-before-make level of its walker (0, 1 or 2), as ID_AA64MMFR2_EL1.BBM counts.
     fn bbm_level(&self) -> u8;
 
+    /// Whether it sees the tables as CPUs do. Else whoever writes an entry that it may walk cleans it to the point of
+    /// coherency, before [`attach`](Self::attach) too.
+    fn walks_coherently(&self) -> bool {
+        false
+    }
+
     /// The registers, which no VM may reach.
     fn registers(&self) -> PhysRange;
 
@@ -90,6 +96,9 @@ pub trait Iommu: Send {
 /// Invalidations are in two steps, as the hardware has them: [`invalidate`](AttachedIommu::invalidate) any number of
 /// times, then [`sync`](AttachedIommu::sync), after whose success no device uses a translation from before.
 pub trait AttachedIommu: Send {
+    /// Whether there are units of this kind that do not walk coherently. Where there are none, nothing is asked at run time.
+    const MAY_WALK_PAST_CACHES: bool = true;
+
     /// Asks it to forget translations of `range`, and what it remembers of the tables that led there. Waits at most
     /// for room in a queue, with a bound.
     ///

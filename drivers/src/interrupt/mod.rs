@@ -5,6 +5,7 @@
 
 pub mod gicv2;
 pub mod gicv3;
+pub mod pdc;
 
 use crate::mmio::{Io, Mmio};
 use gicv2::Gicv2;

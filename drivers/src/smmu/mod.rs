@@ -2,5 +2,7 @@
 
 #[cfg(any(test, feature = "model"))]
 pub mod model;
+#[cfg(any(test, feature = "suite"))]
+pub mod suite;
 pub mod v2;
 pub mod v3;

@@ -19,23 +19,19 @@ use crate::board::{AttachedOf, Board, InterruptsOf};
 use crate::fault::{EntryRules, Policy};
 use crate::features::Features;
 use crate::layout::MAX_CPUS;
-use crate::machine::El2;
+use crate::machine::{El2, Unit};
 use crate::psci::{Firmware, Psci, StateFormat};
 use crate::{Ownership, log};
-use core::sync::atomic::AtomicBool;
 use leasehold_abi::psci;
 use leasehold_hal::{InterruptController, Iommu, Soc, Stage2Geometry, Watchdogs};
 use leasehold_memory_map::{MachineTree, MemoryMap, PhysAddr};
-use spin::mutex::SpinMutex;
 
 /// What the boot changes of EL2's state.
 pub struct Parts<'a, I, const LEASES: usize, const VMS: usize> {
     /// Who owns what: the host gets its memory.
     pub ownership: &'a mut Ownership<LEASES, VMS>,
     /// Where the IOMMU goes, if there is one.
-    pub iommu: &'a SpinMutex<Option<I>>,
-    /// Whether the IOMMU has failed to confirm something.
-    pub iommu_stale: &'a AtomicBool,
+    pub unit: &'a Unit<I>,
 }
 
 /// What it finds.
@@ -122,7 +118,10 @@ fn boot<B: Board, P: Platform, const LEASES: usize, const VMS: usize>(
     let iommu = soc.iommu()?;
     let geometry = memory::geometry(soc.ipa_bits(), &features)?;
     let layout = memory::layout(iommu.as_ref().map(Iommu::bbm_level), &features);
-    let machine = El2::new(platform.cpu(), parts.iommu, parts.iommu_stale);
+    parts
+        .unit
+        .walks_coherently(iommu.as_ref().is_none_or(Iommu::walks_coherently));
+    let machine = El2::new(platform.cpu(), parts.unit);
     let pool = memory::host(
         &mut map,
         &soc,
@@ -133,7 +132,7 @@ fn boot<B: Board, P: Platform, const LEASES: usize, const VMS: usize>(
     )?;
     let root = parts.ownership.host_root();
     memory::report(&map, layout, pool);
-    containment::attach(iommu, parts.iommu, root, &geometry)?;
+    containment::attach(iommu, &parts.unit.iommu, root, &geometry)?;
     let policy = options::policy(config, arguments)?;
     platform.init_cpu(&features, &geometry, root);
     interrupts.init_cpu()?;

@@ -295,7 +295,7 @@ impl<B: Board> Hypervisor<B> {
     /// Looks at what the IOMMU has refused, with a bound.
     pub(super) fn look_at_events(&self) {
         for _ in 0..EVENT_BOUND {
-            let event = self.iommu.lock().as_mut().and_then(AttachedIommu::next_event);
+            let event = self.unit.iommu.lock().as_mut().and_then(AttachedIommu::next_event);
             match event {
                 Some(event) => self.device_refused(event),
                 None => break,

@@ -24,11 +24,10 @@ use crate::fault::{EntryFeatures, EntryRules, Faults, Policy, Record};
 use crate::features::Features;
 use crate::ffa::calls::Ffa;
 use crate::layout::MAX_CPUS;
-use crate::machine::El2;
+use crate::machine::{El2, Unit};
 use crate::psci::Psci;
 use crate::sdei::Dispatcher;
 use crate::vm::{MAX_GUESTS, Vms};
-use core::sync::atomic::AtomicBool;
 use spin::mutex::{SpinMutex, TicketMutex};
 use spin::once::Once;
 
@@ -83,8 +82,7 @@ type Locked<'a> = spin::mutex::TicketMutexGuard<'a, State>;
 pub struct Hypervisor<B: Board> {
     state: TicketMutex<State>,
     facts: Once<Facts<B>>,
-    iommu: SpinMutex<Option<AttachedOf<B>>>,
-    iommu_stale: AtomicBool,
+    unit: Unit<AttachedOf<B>>,
     /// Registers of the guests. Held by the CPU that runs one, and by who starts it.
     contexts: [SpinMutex<GuestContext>; MAX_GUESTS],
     channel: SpinMutex<Channel<ConsoleOf<B>>>,
@@ -110,8 +108,7 @@ impl<B: Board> Hypervisor<B> {
                 containment: Containment::Refused,
                 tree: [0; GUEST_TREE],
             }),
-            iommu: SpinMutex::new(None),
-            iommu_stale: AtomicBool::new(false),
+            unit: Unit::new(),
             contexts: [const { SpinMutex::new(GuestContext::new()) }; MAX_GUESTS],
             channel: SpinMutex::new(Channel {
                 console: None,
@@ -129,7 +126,7 @@ impl<B: Board> Hypervisor<B> {
     }
 
     fn machine(&self) -> El2<'_, Cpu, AttachedOf<B>> {
-        El2::new(Cpu::this(), &self.iommu, &self.iommu_stale)
+        El2::new(Cpu::this(), &self.unit)
     }
 
     /// Moves log frames to the channel, unless another CPU is at it.

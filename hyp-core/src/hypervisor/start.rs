@@ -32,8 +32,7 @@ impl<B: Board> Hypervisor<B> {
             let mut state = self.state.lock();
             let parts = Parts {
                 ownership: &mut state.ownership,
-                iommu: &self.iommu,
-                iommu_stale: &self.iommu_stale,
+                unit: &self.unit,
             };
             boot::run::<B, _, _, _>(&BootCpu::this(), device_tree, parts)
         };

@@ -50,7 +50,7 @@ impl<B: Board> Hypervisor<B> {
 
     fn features(&self) -> [u64; 4] {
         let mut bits = 0;
-        if self.iommu.lock().is_some() {
+        if self.unit.iommu.lock().is_some() {
             bits |= vendor::FEATURE_DMA_PROTECTED;
         }
         if self.state.lock().containment != Containment::Whole {

@@ -2,7 +2,7 @@
 
 mod el2;
 
-pub use el2::El2;
+pub use el2::{El2, Unit};
 
 use leasehold_hal::Vmid;
 use leasehold_memory_map::{Ipa, PageRange, PhysAddr};
@@ -27,6 +27,12 @@ pub trait Machine {
 
     /// Fills a page of the pool that no walker can reach: entry `n` becomes `first + n * step`.
     fn fill_table(&self, table: PhysAddr, first: u64, step: u64);
+
+    /// Lets walkers that do not look into the CPUs' caches see entries `first` to `first + count` of a table, as they are now;
+    /// nothing written later can be seen before. Comes before the entry that makes a new table one, and before
+    /// [`invalidate`](Self::invalidate). For what the SMMU walks, which is the host's tables; nothing where it looks into
+    /// caches.
+    fn clean_entries(&self, table: PhysAddr, first: usize, count: usize);
 
     /// Copies all entries of a table, which nobody changes meanwhile, into a page of the hypervisor's that no walker can
     /// reach.

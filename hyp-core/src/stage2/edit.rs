@@ -227,7 +227,7 @@ impl<'a, M: Machine, E: Edit> Editor<'a, M, E> {
         if end - at == level.size() {
             match self.edit.whole(raw, level, at) {
                 Ok(Whole::Replace(new, change)) => {
-                    self.machine.write_entry(table, index, new);
+                    set(self.machine, table, index, new);
                     return change;
                 }
                 Ok(Whole::Fill(fill)) => return self.fill(table, index, raw, fill, at),
@@ -287,6 +287,7 @@ impl<'a, M: Machine, E: Edit> Editor<'a, M, E> {
         };
         self.run = run;
         let (change, refusal) = self.edit.pages(self.machine, run);
+        self.machine.clean_entries(run.table, run.first, run.count);
         if refusal.is_some() {
             self.refusal = refusal;
         }
@@ -300,14 +301,13 @@ impl<'a, M: Machine, E: Edit> Editor<'a, M, E> {
         let after = (i32::from(before) + change) as u16;
         match self.tables.joined(slot.level, slot.at) {
             Some(joined) if E::JOINS && after == 0 => {
-                self.machine.write_entry(slot.table, slot.index, joined);
+                set(self.machine, slot.table, slot.index, joined);
                 self.tables.forget_block(self.machine, slot.level, slot.at);
                 self.pool.chain(self.machine, &mut self.tables.retired, child);
             }
             _ => {
                 if split.is_some() || change != 0 {
-                    self.machine
-                        .write_entry(slot.table, slot.index, entry::table(child, after));
+                    set(self.machine, slot.table, slot.index, entry::table(child, after));
                 }
                 if split.is_some_and(entry::is_valid) {
                     self.tables.forget_block(self.machine, slot.level, slot.at);
@@ -328,8 +328,7 @@ impl<'a, M: Machine, E: Edit> Editor<'a, M, E> {
     fn fill(&mut self, table: PhysAddr, index: usize, raw: u64, fill: Fill, at: u64) -> i32 {
         match self.new_table(fill, at) {
             Ok(child) => {
-                self.machine
-                    .write_entry(table, index, entry::table(child, fill.exceptions));
+                set(self.machine, table, index, entry::table(child, fill.exceptions));
                 i32::from(fill.exceptions != 0) - i32::from(self.tables.is_exception(raw))
             }
             Err(refusal) => self.refuse(refusal),
@@ -339,6 +338,7 @@ impl<'a, M: Machine, E: Edit> Editor<'a, M, E> {
     fn new_table(&mut self, fill: Fill, at: u64) -> Result<PhysAddr, Refusal> {
         let table = self.pool.take(self.machine).ok_or(Refusal::new(at, Reason::NoTables))?;
         self.machine.fill_table(table, fill.first, fill.step);
+        self.machine.clean_entries(table, 0, ENTRIES as usize);
         Ok(table)
     }
 
@@ -366,6 +366,13 @@ impl Slot {
             at,
         }
     }
+}
+
+/// Writes an entry, through to walkers that do not look into caches.
+#[inline(always)]
+pub(super) fn set(machine: &impl Machine, table: PhysAddr, index: usize, value: u64) {
+    machine.write_entry(table, index, value);
+    machine.clean_entries(table, index, 1);
 }
 
 /// The index of the entry for `at` in its table of `level`.

@@ -34,7 +34,9 @@ impl Stage2 {
         let left = memory.end().get().checked_sub(rest.get())?;
         let pool = Pool::new(PageRange::new(rest, left / PAGE_SIZE).ok()?);
         for n in 0..geometry.root_tables() as u64 {
-            machine.fill_table(root.checked_add(n * PAGE_SIZE)?, entry::invalid(Owner::Nobody, None), 0);
+            let table = root.checked_add(n * PAGE_SIZE)?;
+            machine.fill_table(table, entry::invalid(Owner::Nobody, None), 0);
+            machine.clean_entries(table, 0, ENTRIES as usize);
         }
         let tables = Self {
             root,
@@ -104,7 +106,11 @@ impl Stage2 {
         let mut edit = Withhold { lease };
         // What is claimed has its tables already, so that there is nothing to refuse.
         if claimed.0.count as u64 == range.count() {
+            let Run {
+                table, first, count, ..
+            } = claimed.0;
             edit.pages(machine, claimed.0);
+            machine.clean_entries(table, first, count);
         } else {
             let _ = Editor::new(machine, pool, self, edit).run(range);
         }

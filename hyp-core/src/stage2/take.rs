@@ -1,6 +1,6 @@
 //! Single pages of a lease that go back before the rest: what that does to the host's tables and to a guest's.
 
-use super::edit::{Edit, Editor, Fill, Refusal, Run, Whole, index};
+use super::edit::{Edit, Editor, Fill, Refusal, Run, Whole, index, set};
 use super::entry::{self, ENTRIES, Entry, Level, Memory, Owner};
 use super::pool::Pool;
 use super::{Place, Stage2};
@@ -60,7 +60,8 @@ impl Stage2 {
             } else {
                 machine.fill_table(table, withheld(None), 0);
             }
-            machine.write_entry(place.table, place.index, entry::table(table, ENTRIES as u16));
+            machine.clean_entries(table, 0, ENTRIES as usize);
+            set(machine, place.table, place.index, entry::table(table, ENTRIES as u16));
         }
     }
 

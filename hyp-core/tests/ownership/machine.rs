@@ -24,6 +24,8 @@ pub enum Omission {
     CachedTables,
     /// Invalidations do not reach the SMMU.
     Smmu,
+    /// Entries stay in the CPUs' caches, where the SMMU does not look.
+    CleanEntries,
     /// Invalidations do not reach the second CPU.
     OtherCpu,
     Scrub,
@@ -62,7 +64,10 @@ enum Asked {
 }
 
 struct State {
+    /// As CPUs see them.
     tables: Vec<[u64; 512]>,
+    /// As they were when they were cleaned. Memory, where the SMMU looks, has that or what CPUs see.
+    cleaned: Vec<[u64; 512]>,
     pool: std::ops::Range<u64>,
     tlbs: [Tlb; 3],
     /// Who runs, and the root that it runs on.
@@ -107,6 +112,7 @@ impl Sim {
         Self(RefCell::new(State {
             // What was never written is garbage that hardware would take for a table.
             tables: vec![[0xdead_0003; 512]; ((pool.end - pool.start) / 4096) as usize],
+            cleaned: vec![[0xdead_0003; 512]; ((pool.end - pool.start) / 4096) as usize],
             pool,
             tlbs: Default::default(),
             running: BTreeMap::new(),
@@ -235,6 +241,16 @@ impl Sim {
         self.0.borrow_mut().table(page)[index]
     }
 
+    /// The first entry of these tables that is not cleaned.
+    pub fn uncleaned(&self, tables: &[u64]) -> Option<(u64, usize)> {
+        let state = self.0.borrow();
+        tables.iter().find_map(|&table| {
+            let number = state.number(table);
+            let mut entries = state.tables[number].iter().zip(&state.cleaned[number]);
+            Some((table, entries.position(|(seen, cleaned)| seen != cleaned)?))
+        })
+    }
+
     /// From now on, nothing may take these pages from the host, even for a moment. Blocks in use may be split if
     /// `splits` says so.
     pub fn keep(&self, pages: BTreeSet<u64>, splits: bool) {
@@ -278,12 +294,29 @@ pub struct Counts {
 }
 
 impl State {
-    fn table(&mut self, page: u64) -> &mut [u64; 512] {
+    /// Which page of the pool it is.
+    fn number(&self, page: u64) -> usize {
         assert!(
             self.pool.contains(&page) && page.is_multiple_of(4096),
             "{page:#x} is no page of the pool"
         );
-        &mut self.tables[((page - self.pool.start) / 4096) as usize]
+        ((page - self.pool.start) / 4096) as usize
+    }
+
+    fn table(&mut self, page: u64) -> &mut [u64; 512] {
+        let number = self.number(page);
+        &mut self.tables[number]
+    }
+
+    /// What an entry may be to that walker, one or the other.
+    fn seen(&self, agent: usize, table: u64, index: usize) -> [u64; 2] {
+        let number = self.number(table);
+        let seen = self.tables[number][index];
+        if agent == SMMU {
+            [seen, self.cleaned[number][index]]
+        } else {
+            [seen; 2]
+        }
     }
 
     /// Everybody who runs does all that they can: walk, write, fetch.
@@ -318,18 +351,8 @@ impl State {
             for (table, age) in places {
                 let index = walker::index(ipa, level);
                 self.deciding.insert((table, index), level);
-                match walker::step(self.table(table)[index], level, ipa) {
-                    walker::Step::Fault => {}
-                    walker::Step::Next(next) => {
-                        let key = (vmid, level + 1, base(level), next);
-                        let known = self.tlbs[agent].tables.entry(key).or_insert(age);
-                        *known = age.max(*known);
-                    }
-                    walker::Step::Leaf(leaf) => {
-                        let key = (vmid, ipa, leaf.pa + (ipa - leaf.ipa), leaf.size);
-                        let known = self.tlbs[agent].stage2.entry(key).or_insert(age);
-                        *known = age.max(*known);
-                    }
+                for entry in self.seen(agent, table, index) {
+                    self.keep_entry(agent, vmid, level, ipa, entry, age);
                 }
             }
             let first = (vmid, level + 1, base(level), 0);
@@ -344,6 +367,28 @@ impl State {
         let found = self.tlbs[agent].stage2.range(first..=last);
         let found: Vec<_> = found.map(|(&(vmid, ipa, pa, _), _)| (vmid, ipa, pa)).collect();
         self.tlbs[agent].combined.extend(found);
+    }
+
+    /// Keeps what an entry that was found on a walk says.
+    fn keep_entry(&mut self, agent: usize, vmid: u8, level: u32, ipa: u64, entry: u64, age: Stamp) {
+        let tlb = &mut self.tlbs[agent];
+        // What is no table is not walked: that it was taken for one is wrong enough.
+        let known = match walker::step(entry, level, ipa) {
+            walker::Step::Fault => return,
+            walker::Step::Next(next) if !self.pool.contains(&next) => {
+                self.broken.push(format!("a walker takes {next:#x} for a table"));
+                return;
+            }
+            walker::Step::Next(next) => {
+                let base = ipa >> walker::bits_below(level) << walker::bits_below(level);
+                tlb.tables.entry((vmid, level + 1, base, next)).or_insert(age)
+            }
+            walker::Step::Leaf(leaf) => {
+                let key = (vmid, ipa, leaf.pa + (ipa - leaf.ipa), leaf.size);
+                tlb.stage2.entry(key).or_insert(age)
+            }
+        };
+        *known = age.max(*known);
     }
 
     /// Whether a walk from the root finds a page.
@@ -479,6 +524,19 @@ impl Machine for Sim {
         for (entry, value) in state.table(table.get()).iter_mut().zip(values) {
             *entry = value;
         }
+        state.observed = false;
+    }
+
+    fn clean_entries(&self, table: PhysAddr, first: usize, count: usize) {
+        let mut state = self.0.borrow_mut();
+        state.observe();
+        if state.omission == Some(Omission::CleanEntries) {
+            return;
+        }
+        let number = state.number(table.get());
+        let range = first..first + count;
+        let entries: Vec<u64> = state.tables[number][range.clone()].to_vec();
+        state.cleaned[number][range].copy_from_slice(&entries);
         state.observed = false;
     }
 

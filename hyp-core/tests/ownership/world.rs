@@ -309,6 +309,8 @@ impl World {
     /// Walks every table: the maps are the model's, entries are as they should be, and no page is in two maps.
     fn check_tables(&self) -> Result<(), Violation> {
         let (leaves, mut tables) = self.walk(self.real.host_root().get(), self.bits());
+        let uncleaned = self.sim.uncleaned(&tables);
+        ensure!(uncleaned.is_none(), "not cleaned: {uncleaned:x?}");
         let mut host = Vec::new();
         for leaf in leaves {
             ensure!(leaf.ipa == leaf.pa, "{leaf:x?} is no identity");

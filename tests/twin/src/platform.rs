@@ -45,6 +45,8 @@ impl Machine for TwinCpu {
         }
     }
 
+    fn clean_entries(&self, _: PhysAddr, _: usize, _: usize) {}
+
     fn publish(&self) {}
 
     fn invalidate(&self, _: Vmid, _: PageRange<Ipa>) {}

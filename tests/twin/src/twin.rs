@@ -11,13 +11,11 @@ use leasehold_hal::{Console, SocError};
 use leasehold_hyp_core::arch::build_machine;
 use leasehold_hyp_core::board::{AttachedOf, Board};
 use leasehold_hyp_core::boot::{self, BootError, Booted, Parts};
-use leasehold_hyp_core::{El2, Ownership};
+use leasehold_hyp_core::{El2, Ownership, Unit};
 use leasehold_memory_map::PhysRange;
 use leasehold_trees::Tree;
-use spin::mutex::SpinMutex;
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// How often a channel is offered what it does not take, one time after the other.
 const PATIENCE: usize = 1 << 20;
@@ -36,9 +34,7 @@ pub struct Twin<B: Board> {
     /// Who owns what.
     pub ownership: Box<TwinOwnership>,
     /// The IOMMU as EL2 has it.
-    pub iommu: SpinMutex<Option<AttachedOf<B>>>,
-    /// Whether it has failed to confirm.
-    pub stale: AtomicBool,
+    pub unit: Unit<AttachedOf<B>>,
     /// What came of the boot.
     pub booted: Result<Booted<B>, BootError>,
     /// What went out on the log channel, decoded.
@@ -85,11 +81,10 @@ impl<B: Board> Twin<B> {
         use_machine(&machine);
         drop(build_machine::take_log());
         let mut ownership = Box::new(Ownership::new());
-        let (iommu, stale) = (SpinMutex::new(None), AtomicBool::new(false));
+        let unit = Unit::new();
         let parts = Parts {
             ownership: &mut *ownership,
-            iommu: &iommu,
-            iommu_stale: &stale,
+            unit: &unit,
         };
         let mut console = B::console().map_err(|error: SocError| format!("there is no log channel: {error:?}"))?;
         let booted = boot::run::<B, _, _, _>(&platform, loaded.blob.0, parts);
@@ -100,8 +95,7 @@ impl<B: Board> Twin<B> {
             platform,
             loaded,
             ownership,
-            iommu,
-            stale,
+            unit,
             booted,
             log,
         })
@@ -110,7 +104,7 @@ impl<B: Board> Twin<B> {
     /// Who owns what, and the hands with which that changes.
     pub fn hands(&mut self) -> (&mut TwinOwnership, El2<'_, TwinCpu, AttachedOf<B>>) {
         let cpu = TwinCpu(self.platform.memory.clone());
-        (&mut self.ownership, El2::new(cpu, &self.iommu, &self.stale))
+        (&mut self.ownership, El2::new(cpu, &self.unit))
     }
 }
 

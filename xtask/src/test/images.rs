@@ -7,8 +7,11 @@ use crate::setup::toolchain::Toolchain;
 use anyhow::{Result, ensure};
 use leasehold_boards::Description;
 
-/// Builds what `filter` names of the boards' images and the example of `docs/porting.md`, a test each. One profile will do: that
-/// the core works in the other is for the board of the scenarios.
+/// The programs that use drivers without the hypervisor. What they do is tested on models.
+const EXAMPLES: [&str; 2] = ["blinky-db410c", "blinky-rb3gen2"];
+
+/// Builds what `filter` names of the boards' images, the programs without the hypervisor, and the example of
+/// `docs/porting.md`, a test each. One profile will do: that the core works in the other is for the board of the scenarios.
 pub(super) fn test(toolchain: &Toolchain, filter: Option<&str>, counter: &mut Counter) {
     let wanted = |name: &str| filter.is_none_or(|filter| name.contains(filter));
     for board in leasehold_boards::all() {
@@ -16,6 +19,12 @@ pub(super) fn test(toolchain: &Toolchain, filter: Option<&str>, counter: &mut Co
         if wanted(&name) {
             let image = build::board(toolchain, board.name, Profile::Dev, &[]);
             counter.judge(&name, image.and_then(|image| is_in_place(board, &image)));
+        }
+    }
+    for example in EXAMPLES {
+        let name = format!("examples::{example}_builds");
+        if wanted(&name) {
+            counter.judge(&name, build::example(toolchain, example).map(drop));
         }
     }
     let name = "boards::the_example_of_the_document_builds";

@@ -164,6 +164,18 @@ fn the_least_of_the_units_says_how_tables_may_change() {
 }
 
 #[test]
+fn one_unit_that_walks_past_caches_says_so_for_all() {
+    let bench = Bench::new();
+    assert!(Units::find(&bench, UNITS).unwrap().unwrap().walks_coherently());
+    let cleaned = [
+        apps_smmu("/first", &[FIRST], Walks::Coherent, &[], STREAMS),
+        apps_smmu("/second", &[SECOND], Walks::Cleaned, &[], STREAMS),
+    ];
+    let units = Units::find(&bench, &cleaned).unwrap().unwrap();
+    assert!(!units.walks_coherently());
+}
+
+#[test]
 fn where_no_unit_is_el2_s_there_is_none() {
     assert!(Units::find(&Bench::new(), &UNITS[1..2]).unwrap().is_none());
     assert!(Units::find(&Bench::new(), apq8016::APQ8016.smmus).unwrap().is_none());

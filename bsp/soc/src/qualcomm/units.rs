@@ -91,6 +91,14 @@ impl<I: Io + Send> Iommu for Units<I> {
         self.found.iter().map(level).min().unwrap_or(0)
     }
 
+    /// Whether all do.
+    fn walks_coherently(&self) -> bool {
+        self.found.iter().all(|unit| match unit {
+            Found::V2(unit) => unit.walks_coherently(),
+            Found::V3(unit) => unit.walks_coherently(),
+        })
+    }
+
     /// The first unit's. The others' are hidden with it ([`Qualcomm`](super::Qualcomm)).
     fn registers(&self) -> PhysRange {
         match &self.found[0] {

@@ -169,6 +169,10 @@ impl<I: Io + Send> Iommu for Inherited<I> {
         0
     }
 
+    fn walks_coherently(&self) -> bool {
+        self.instance.walks != Walks::Cleaned
+    }
+
     fn registers(&self) -> PhysRange {
         self.instance.registers
     }

@@ -27,7 +27,7 @@ use core::cell::UnsafeCell;
 use event::EVENT_BYTES;
 use features::Features;
 use layout::Layout;
-use leasehold_hal::{AttachedIommu, Iommu, IommuError, IommuEvent, Stage2Geometry, Vmid};
+use leasehold_hal::{AttachedIommu, Iommu, IommuError, IommuEvent, IommuTimeout, Stage2Geometry, Vmid};
 use leasehold_memory_map::{Address, Ipa, PAGE_SIZE, PageRange, PhysAddr, PhysRange};
 use queue::Position;
 use registers::{CMDQ_CONS, CMDQ_PROD, EVENTQ_CONS, EVENTQ_PROD, GERROR, GERRORN, OVERFLOW};
@@ -149,6 +149,8 @@ struct Device<I, M> {
     acknowledged: u32,
     /// Events were lost, and nobody has been told.
     lost: bool,
+    /// What was read when commands last took too long.
+    late: Option<IommuTimeout>,
     /// Where the next event is taken.
     event: Position,
     /// OVACKFLG.
@@ -190,12 +192,23 @@ impl<I: Io, M: Io> Device<I, M> {
     /// Waits until `done`, with a bound, and no longer than until there is an error.
     fn wait(&mut self, done: impl Fn(&mut Self) -> bool) -> Result<(), IommuError> {
         let mut checked = Ok(());
-        wait::until(|| {
+        let waited = wait::until(|| {
             let done = done(self);
             checked = self.check();
             done || checked.is_err()
-        })?;
+        });
+        waited.map_err(|_| self.too_late())?;
         checked
+    }
+
+    /// Notes what the unit says when commands take too long: how far it is, and whether something is wrong.
+    #[cold]
+    fn too_late(&mut self) -> IommuError {
+        self.late = Some(IommuTimeout {
+            status: [self.io.at(CMDQ_CONS).get(), self.io.at(GERROR).get()],
+            buffers: None,
+        });
+        IommuError::TimedOut
     }
 
     /// Puts a command into the queue, when it has room.
@@ -320,6 +333,11 @@ impl<I: Io + Send, M: Io + Send> Iommu for Aborting<I, M> {
         self.0.features.bbm_level()
     }
 
+    /// [`Found::reset`] refuses a unit without coherent access (SMMU_IDR0.COHACC).
+    fn walks_coherently(&self) -> bool {
+        true
+    }
+
     fn registers(&self) -> PhysRange {
         self.0.registers
     }
@@ -335,6 +353,8 @@ impl<I: Io + Send, M: Io + Send> Iommu for Aborting<I, M> {
 }
 
 impl<I: Io + Send, M: Io + Send> AttachedIommu for Attached<I, M> {
+    const MAY_WALK_PAST_CACHES: bool = false;
+
     fn invalidate(&mut self, vmid: Vmid, range: PageRange<Ipa>) -> Result<(), IommuError> {
         if range.count() == 1 {
             return self.0.submit(command::tlbi_page(vmid, range.start()));
@@ -353,5 +373,10 @@ impl<I: Io + Send, M: Io + Send> AttachedIommu for Attached<I, M> {
 
     fn next_event(&mut self) -> Option<IommuEvent> {
         self.0.next_event()
+    }
+
+    /// SMMU_CMDQ_CONS and SMMU_GERROR.
+    fn timeout(&self) -> Option<IommuTimeout> {
+        self.0.late
     }
 }

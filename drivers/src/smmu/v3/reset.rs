@@ -178,6 +178,7 @@ impl<I: Io, M: Io> Found<I, M> {
             consumer: start,
             acknowledged,
             lost: false,
+            late: None,
             event_acknowledged: 0,
             event: Position::of(0, layout.event_bits),
             io: self.io,

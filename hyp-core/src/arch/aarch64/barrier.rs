@@ -68,6 +68,19 @@ fn dcache_line() -> usize {
     4 << words
 }
 
+/// Cleans `[start, start + len)` to the point of coherency. Complete at the next [`dsb_sy`].
+#[inline(never)]
+pub fn clean(start: usize, len: usize) {
+    let line = dcache_line();
+    let end = start.saturating_add(len);
+    let mut at = start & !(line - 1);
+    while at < end {
+        // SAFETY: DC CVAC changes no byte as seen by a coherent observer. The range is mapped: callers pass RAM.
+        unsafe { asm!("dc cvac, {}", in(reg) at, options(nostack, preserves_flags)) }
+        at = at.saturating_add(line);
+    }
+}
+
 /// Cleans and invalidates `[start, start + len)` to the point of coherency. Complete at the next [`dsb_sy`].
 #[inline(never)]
 #[unsafe(link_section = ".text.scrub")]

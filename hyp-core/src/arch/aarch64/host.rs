@@ -220,6 +220,8 @@ pub fn init_cpu(features: &Features, stage2: &Stage2Registers) {
     write!("hstr_el2", 0);
     write!("vpidr_el2", read!("midr_el1"));
     write!("vmpidr_el2", read!("mpidr_el1"));
+    // Never anything else, for a guest neither: it counts as the host does. Oryon's CNTVOFF_EL2 is broken (Linux
+    // `cpu_errata.c`, ARM64_WORKAROUND_QCOM_ORYON_CNTVOFF).
     write!("cntvoff_el2", 0);
     barrier::isb();
     if features.sve {

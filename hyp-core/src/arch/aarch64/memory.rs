@@ -96,6 +96,13 @@ impl Machine for Cpu {
         }
     }
 
+    /// Walkers that do not look into caches are not in the inner shareable domain.
+    fn clean_entries(&self, table: PhysAddr, first: usize, count: usize) {
+        let start = table.get() as usize + first * size_of::<u64>();
+        barrier::clean(start, count * size_of::<u64>());
+        barrier::dsb_sy();
+    }
+
     /// Copies all entries of a table, which nobody changes meanwhile, into a page that no walker can reach.
     fn copy_table(&self, to: PhysAddr, from: PhysAddr) {
         let (to, from) = (to.page().get(), from.page().get());

@@ -26,6 +26,12 @@ macro_rules! write_register {
     }};
 }
 
+/// Lets what follows read registers as they are now.
+pub fn isb() {
+    // SAFETY: a barrier.
+    unsafe { asm!("isb", options(nostack, preserves_flags)) };
+}
+
 /// This CPU's number, from 0, in the order of the device tree.
 pub fn number() -> usize {
     (read_register!("tpidr_el1") as usize).min(MOST - 1)

@@ -20,6 +20,7 @@ mod sabotage;
 mod sdei;
 mod served;
 mod twin;
+mod units;
 
 pub use host::DEMO as HOST_DEMO;
 pub use linux::DEMO as LINUX_DEMO;
@@ -88,6 +89,7 @@ impl Scenario {
 pub fn all() -> Vec<Scenario> {
     [
         machine::scenarios(),
+        units::scenarios(),
         bad_input::scenarios(),
         options::scenarios(),
         host::scenarios(),

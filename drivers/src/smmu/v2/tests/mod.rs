@@ -4,6 +4,7 @@ mod faults;
 mod handover;
 mod protocol;
 mod streams;
+mod suite;
 mod timeouts;
 mod translations;
 

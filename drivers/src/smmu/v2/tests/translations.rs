@@ -83,21 +83,6 @@ fn large_ranges_take_few_stores() {
 }
 
 #[test]
-fn of_another_vm_nothing_is_forgotten() {
-    let bench = Bench::new();
-    let mut unit = bench.attach();
-    assert!(bench.reads(PICTURE));
-    bench.unmap(PICTURE);
-    unit.invalidate_all(Vmid::new(2)).unwrap();
-    unit.invalidate(Vmid::new(2), pages(PICTURE, 1)).unwrap();
-    unit.sync().unwrap();
-    assert!(bench.reads(PICTURE));
-    unit.invalidate_all(Vmid::HOST).unwrap();
-    unit.sync().unwrap();
-    assert!(!bench.reads(PICTURE));
-}
-
-#[test]
 fn what_somebody_before_left_under_the_same_vmid_is_forgotten() {
     for cr0 in [1, CLOSED, OPEN | VALID] {
         let bench = Bench::new();

@@ -2,6 +2,7 @@
 
 mod protocol;
 mod queues;
+mod suite;
 mod translations;
 
 use super::model::{Hang, Identity, Initial, Model, SimMemory, Window};

@@ -28,8 +28,11 @@ fn commands_that_nobody_takes_are_an_error_in_time() {
     assert!(bench.reads(0x4000_1000));
     bench.set(0x4000_1000, 3, 0);
     bench.model.hang(Hang::Commands);
+    let taken: u32 = bench.model.load(0x9c);
+    assert_eq!(unit.timeout(), None);
     unit.invalidate(Vmid::HOST, pages(0x4000_1000, 1)).unwrap();
     assert_eq!(unit.sync(), Err(IommuError::TimedOut));
+    assert_eq!(unit.timeout().map(|said| said.status), Some([taken, 0]));
     assert!(bench.reads(0x4000_1000), "assume that it is still in use");
     let mut full = Ok(());
     for _ in 0..300 {

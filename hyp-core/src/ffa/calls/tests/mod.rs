@@ -76,6 +76,7 @@ impl Machine for Fake {
             self.set(table, n, first.wrapping_add(step.wrapping_mul(n as u64)));
         }
     }
+    fn clean_entries(&self, _: PhysAddr, _: usize, _: usize) {}
     fn publish(&self) {}
     fn invalidate(&self, _: Vmid, _: PageRange<Ipa>) {}
     fn invalidate_all(&self, _: Vmid) {}

@@ -1,9 +1,28 @@
 //! Every system register: a value, or UNDEFINED, and never a stop.
 
 use crate::program::Guest;
+use leasehold_guests::arch::cpu;
 use leasehold_guests::arch::sweep::{self, Bench};
+use leasehold_guests::read_register;
+
+/// The virtual counter, the physical, and the virtual again.
+fn counters() -> [u64; 3] {
+    cpu::isb();
+    let before = read_register!("cntvct_el0");
+    cpu::isb();
+    let physical = read_register!("cntpct_el0");
+    cpu::isb();
+    [before, physical, read_register!("cntvct_el0")]
+}
 
 pub fn run(guest: &mut Guest) {
+    // There are CPUs whose CNTVOFF_EL2 does not work: it is left alone.
+    let counters = counters();
+    guest.report.step(
+        "virtual time is the machine's",
+        counters.is_sorted(),
+        format_args!("{counters:x?}"),
+    );
     let bench = Bench::new(guest.pages.take(1));
     let identification = sweep::read_all(&bench, 3, 0..1, 0..1);
     let good = identification.odd.is_none() && identification.values > 8;

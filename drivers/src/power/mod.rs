@@ -1,0 +1,3 @@
+//! What keeps the SoC powered.
+
+pub mod ps_hold;
