@@ -1,7 +1,7 @@
 //! A board, as the core takes it.
 
 use crate::fault::Policy;
-use leasehold_hal::{Soc, SocError};
+use leasehold_hal::{SmcPolicy, Soc, SocError};
 use leasehold_memory_map::{Kept, MachineTree, PhysAddr, PhysRange};
 
 /// What the author of a board decides.
@@ -20,6 +20,8 @@ pub struct BoardConfig {
     pub kept: &'static [Kept<'static>],
     /// What is done when the host touches what it has lent.
     pub policy: Policy,
+    /// Which calls of the host's go on to the firmware behind SMC, beside PSCI.
+    pub smc: SmcPolicy,
     /// ISS2 (bits 55:32) and DFSC (bits 5:0) of the ESR_EL1 by which `new-syndrome` tells a host's kernel that stage 2 has
     /// refused it: for kernels that are built to know them.
     pub new_syndrome: u64,

@@ -4,7 +4,7 @@
 
 mod layout;
 
-use leasehold_hal::{Soc, SocError};
+use leasehold_hal::{SmcPolicy, Soc, SocError};
 use leasehold_hyp_core::board::{Board, BoardConfig};
 use leasehold_hyp_core::fault::Policy;
 use leasehold_memory_map::{MachineTree, PhysAddr, PhysRange};
@@ -27,6 +27,8 @@ impl Board for QemuVirt {
         // The host is a stock Linux: this is the policy under which 6.1, 6.12 and 7.3 live through every access, whatever
         // they do about a warning or an oops, and the offender alone is told (docs/fault-delivery.md).
         policy: Policy::DEFAULT,
+        // QEMU is the firmware, and has PSCI alone.
+        smc: SmcPolicy::NONE,
         // DFSC 0b110010 is not allotted (Arm ARM, ESR_EL1, "ISS encoding for an exception from a Data Abort").
         new_syndrome: 0x32,
         // A test board: what boot arguments say counts.
