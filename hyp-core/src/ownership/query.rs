@@ -26,7 +26,8 @@ pub enum PageState {
         /// To whom.
         borrower: VmId,
     },
-    /// Taken from the borrower, but not confirmed by TLBs or not scrubbed yet: nobody sees it.
+    /// Taken from the borrower, but not confirmed by TLBs, not scrubbed, or not moved by the memory controller yet: nobody
+    /// sees it.
     InTransit {
         /// The lease.
         handle: Handle,
@@ -64,6 +65,7 @@ pub struct LeaseInfo {
 impl LeaseInfo {
     fn of(lease: &Lease) -> Self {
         let state = match lease.phase {
+            Phase::Returning | Phase::Undone => LeaseState::InTransit,
             _ if lease.ended => LeaseState::Ended,
             Phase::Lent | Phase::Clean => LeaseState::Lent,
             Phase::Retrieved => LeaseState::Retrieved(lease.ipa),
@@ -101,7 +103,9 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
         let borrower = lease.borrower;
         match (lease.handle, lease.phase) {
             (None, _) => PageState::Hypervisor,
-            (Some(handle), Phase::Unconfirmed | Phase::Scrubbing) => PageState::InTransit { handle, borrower },
+            (Some(handle), Phase::Unconfirmed | Phase::Scrubbing | Phase::Returning | Phase::Undone) => {
+                PageState::InTransit { handle, borrower }
+            }
             (Some(handle), Phase::Lent | Phase::Clean | Phase::Retrieved) => PageState::Lent { handle, borrower },
         }
     }
