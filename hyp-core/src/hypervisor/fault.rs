@@ -49,7 +49,7 @@ impl<B: Board> Hypervisor<B> {
         let is = state.ownership.host_page_state(&self.machine(), page);
         match is {
             // It has come back, or was split or joined, since the access: that is made again.
-            PageState::Owned => {}
+            PageState::Owned | PageState::Away => {}
             PageState::Lent { borrower, .. } | PageState::InTransit { borrower, .. } => {
                 let frame = frame.as_abort();
                 match put_off {

@@ -30,7 +30,7 @@ pub enum OwnershipError {
     Hypervisor(Ipa),
     /// There are registers of a device, not RAM.
     Device(Ipa),
-    /// The page is in use as a mailbox of its holder.
+    /// The page is in use as a mailbox of its holder, or by firmware for it, or other masters have it.
     Pinned(Ipa),
     /// The VM already has something mapped there.
     Occupied(Ipa),
@@ -50,7 +50,7 @@ pub enum OwnershipError {
     NoMemory,
     /// All leases are in use. The value is how many there are.
     TooManyLeases(usize),
-    /// A VM cannot pin more pages. The value is the most.
+    /// A VM cannot pin, or have firmware use, more pages or ranges. The value is the most.
     TooManyPins(usize),
     /// The boot's ranges are not whole pages, or do not fit the tables.
     BadLayout {

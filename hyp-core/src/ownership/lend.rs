@@ -120,6 +120,9 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
             if let Some(pin) = self.host.pins.iter().find(|pin| pin.overlaps(&range)) {
                 return Err(OwnershipError::Pinned(pin.start()));
             }
+            if let Some(held) = self.holds.in_range(range) {
+                return Err(OwnershipError::Pinned(held));
+            }
             claimed = self.claim_range(machine, range)?;
             if let Err(error) = ranges.push(machine, &mut self.pool, range) {
                 self.host.tables.restore(machine, &mut self.pool, range);

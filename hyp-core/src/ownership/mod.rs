@@ -25,6 +25,7 @@
 mod borrow;
 mod controller;
 mod error;
+mod held;
 mod lease;
 mod lend;
 mod query;
@@ -32,6 +33,8 @@ mod take;
 
 pub use borrow::Step;
 pub use error::OwnershipError;
+use held::Holds;
+pub use held::{MAX_HOLDS, Use};
 pub use lease::{PAGES_PER_LEASE, RANGES_PER_LEASE};
 pub use lend::Constituent;
 pub use query::{LeaseInfo, LeaseState, PageState};
@@ -98,6 +101,7 @@ pub struct Ownership<const LEASES: usize, const VMS: usize> {
     leases: Leases<LEASES>,
     /// How many lends failed and are not undone.
     undone: u8,
+    holds: Holds,
 }
 
 impl<const LEASES: usize, const VMS: usize> Default for Ownership<LEASES, VMS> {
@@ -117,6 +121,7 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
             guest_geometry: None,
             leases: Leases::new(),
             undone: 0,
+            holds: Holds::NONE,
         }
     }
 

@@ -278,8 +278,11 @@ impl World {
     fn untouched(&self, call: &Call) -> BTreeSet<u64> {
         let own = |page: &u64| made(*page) == Made::Ram && !self.model.lent.contains_key(page);
         let mut pages: BTreeSet<_> = self.config.pages.iter().copied().filter(own).collect();
+        // A lend that failed may be undone before this one.
+        let mut model = self.model.clone();
+        model.undo_some();
         if let Call::Lend { by, to, ranges } = call
-            && matches!(self.model.lend(*by, *to, ranges), Ok(_) | Err(Error::TimedOut(_)))
+            && matches!(model.lend(*by, *to, ranges), Ok(_) | Err(Error::TimedOut(_)))
         {
             for &(start, count) in ranges {
                 pages.retain(|page| *page < start || *page >= start + u64::from(count) * PAGE);
