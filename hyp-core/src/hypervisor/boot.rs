@@ -1,7 +1,7 @@
 //! From the device tree to the host's first instruction.
 
 use super::boot_error::BootError;
-use super::{Containment, Facts, Hypervisor};
+use super::{Containment, ControllerOf, Facts, Hypervisor};
 use crate::arch::aarch64::{self as arch, Features, IdRegisters, PerCpu, Stage2Registers};
 use crate::board::Board;
 use crate::fault::{EntryRules, Policy, PolicyError};
@@ -9,7 +9,7 @@ use crate::layout::MAX_CPUS;
 use crate::psci::Psci;
 use crate::{HostMap, Layout};
 use heapless::Vec;
-use leasehold_hal::{InterruptController, Iommu, MemoryAttributes, Soc};
+use leasehold_hal::{InterruptController, Iommu, MemoryAttributes, MemoryController, Soc};
 use leasehold_hal::{Stage2Geometry, Vmid};
 use leasehold_memory_map::{
     Address, BoardMemory, Carveout, CarveoutKind, Conduit, HostTree, Ipa, Kept, MachineTree, MemoryMap, ModuleKind,
@@ -95,6 +95,8 @@ impl<B: Board> Hypervisor<B> {
         let mut soc = B::soc(&tree)?;
         let interrupts = soc.interrupt_controller()?;
         let iommu = soc.iommu()?;
+        *self.memory.lock() = self.controller(&mut soc)?;
+        let firmware = soc.firmware();
         let geometry = geometry(soc.ipa_bits(), &features)?;
         let stage2 = self.host_memory(&mut map, &soc, &interrupts, iommu, geometry, &features)?;
         let policy = self.policy(arguments)?;
@@ -113,9 +115,22 @@ impl<B: Board> Hypervisor<B> {
             stage2,
             interrupts,
             psci,
+            firmware,
         };
         self.facts.call_once(|| facts);
         self.load_host(&tree, &mut map, blob.len() as u64)
+    }
+
+    /// What moves memory between masters, where this board's EL2 uses it.
+    fn controller(&self, soc: &mut B::Soc) -> Result<Option<ControllerOf<B>>, BootError> {
+        let controller = soc.memory_controller()?;
+        if ControllerOf::<B>::MOVES {
+            match &controller {
+                Some(_) => crate::log::info!("memory controller: moves what is lent"),
+                None => crate::log::warn!("memory controller: none answers, other masters reach what is lent"),
+            }
+        }
+        Ok(controller)
     }
 
     /// The memory map, with the hypervisor's image and the machine's tree in it.

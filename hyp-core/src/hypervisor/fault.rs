@@ -294,6 +294,7 @@ impl<B: Board> Hypervisor<B> {
 
     /// Looks at what the IOMMU has refused, with a bound.
     pub(super) fn look_at_events(&self) {
+        self.look_at_memory();
         for _ in 0..EVENT_BOUND {
             let event = self.iommu.lock().as_mut().and_then(AttachedIommu::next_event);
             match event {

@@ -1,28 +1,34 @@
-//! CPUs and the IOMMU together, as the core's logic takes them.
+//! CPUs, the IOMMU and the memory controller together, as the core's logic takes them.
 
 use crate::arch::aarch64::{self as arch, Cpu};
 use crate::machine::{Machine, SyncError};
 use core::sync::atomic::{AtomicBool, Ordering};
-use leasehold_hal::{AttachedIommu, Vmid};
+use leasehold_hal::{AssignError, AttachedIommu, MemoryController, MemoryOwner, Vmid};
 use leasehold_memory_map::{Ipa, PageRange, PhysAddr};
 use spin::mutex::SpinMutex;
 
 /// The machine from the calling CPU.
-pub struct El2<'a, I> {
+pub struct El2<'a, I, C> {
     /// This CPU's hands.
     pub cpu: Cpu,
     iommu: &'a SpinMutex<Option<I>>,
     /// The IOMMU has not confirmed something: all it knows is to be forgotten before its next word counts.
     stale: &'a AtomicBool,
+    memory: &'a SpinMutex<Option<C>>,
 }
 
-impl<'a, I: AttachedIommu> El2<'a, I> {
-    /// With this IOMMU, if there is one.
-    pub(super) fn new(iommu: &'a SpinMutex<Option<I>>, stale: &'a AtomicBool) -> Self {
+impl<'a, I: AttachedIommu, C: MemoryController> El2<'a, I, C> {
+    /// With this IOMMU and this memory controller, if there are any.
+    pub(super) fn new(
+        iommu: &'a SpinMutex<Option<I>>,
+        stale: &'a AtomicBool,
+        memory: &'a SpinMutex<Option<C>>,
+    ) -> Self {
         Self {
             cpu: Cpu::this(),
             iommu,
             stale,
+            memory,
         }
     }
 
@@ -38,7 +44,25 @@ impl<'a, I: AttachedIommu> El2<'a, I> {
     }
 }
 
-impl<I: AttachedIommu> Machine for El2<'_, I> {
+impl<I: AttachedIommu, C: MemoryController> Machine for El2<'_, I, C> {
+    const MOVES: bool = C::MOVES;
+
+    #[cold]
+    fn assign(&self, ranges: &[PageRange<PhysAddr>], to: MemoryOwner) -> Result<(), AssignError> {
+        let moved = match self.memory.lock().as_mut() {
+            Some(controller) => controller.assign(ranges, to),
+            None => Ok(()),
+        };
+        if let Err(error) = &moved {
+            crate::log::error!(
+                "memory controller does not move {=usize} ranges: {}",
+                ranges.len(),
+                error
+            );
+        }
+        moved
+    }
+
     #[inline(always)]
     fn read_entry(&self, table: PhysAddr, index: usize) -> u64 {
         self.cpu.read_entry(table, index)

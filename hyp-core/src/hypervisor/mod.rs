@@ -1,18 +1,21 @@
 //! EL2 as a whole: what boots, what takes the traps, and who holds which lock.
 //!
-//! Locks, in the order in which they are taken: `psci`, then `state`, then `iommu`. `channel` is taken alone, and traps
-//! only try it. None is held while the firmware is called, and while a guest runs just the one of its
-//! registers.
+//! Locks, in the order in which they are taken: `psci`, then `state`, then `iommu` or `memory`. `channel` is taken alone, and
+//! traps only try it. None is held while the firmware is called for the host, and while a guest runs just the one of its
+//! registers. Where firmware moves memory for EL2, `state` and `memory` are held for the bounded number of calls that this takes:
+//! nobody may see the pages until it has.
 
 mod boot;
 mod boot_error;
 mod decoy;
 mod dump;
 mod fault;
+mod firmware;
 mod guest;
 mod host;
 mod machine;
 mod memory_calls;
+mod memory_health;
 mod power;
 mod reclaim;
 mod sdei;
@@ -26,15 +29,20 @@ use crate::ffa::calls::Ffa;
 use crate::layout::MAX_CPUS;
 use crate::psci::Psci;
 use crate::sdei::Dispatcher;
+use crate::smc::Filter;
 use crate::vm::{MAX_GUESTS, Vms};
 use core::sync::atomic::AtomicBool;
+use firmware::CallBuffers;
 use leasehold_hal::{Iommu, Soc};
 use machine::El2;
+use memory_health::Health;
 use spin::mutex::{SpinMutex, TicketMutex};
 use spin::once::Once;
 
 type ConsoleOf<B> = <<B as Board>::Soc as Soc>::Console;
 type InterruptsOf<B> = <<B as Board>::Soc as Soc>::InterruptController;
+type ControllerOf<B> = <<B as Board>::Soc as Soc>::MemoryController;
+type FirmwareOf<B> = <<B as Board>::Soc as Soc>::Firmware;
 type AttachedOf<B> = <<<B as Board>::Soc as Soc>::Iommu as Iommu>::Attached;
 
 /// Bytes of log that a trap moves to the channel at most.
@@ -68,6 +76,7 @@ struct Facts<B: Board> {
     stage2: Stage2Registers,
     interrupts: InterruptsOf<B>,
     psci: TicketMutex<Psci<MAX_CPUS>>,
+    firmware: Option<FirmwareOf<B>>,
 }
 
 /// The most leases at a time.
@@ -85,6 +94,7 @@ struct State {
     vms: Vms,
     sdei: Dispatcher<Record, MAX_CPUS>,
     containment: Containment,
+    calls: Filter,
     /// Where a guest's tree is made before it goes into the guest's memory.
     tree: [u8; GUEST_TREE],
 }
@@ -104,6 +114,9 @@ pub struct Hypervisor<B: Board> {
     /// Registers of the guests. Held by the CPU that runs one, and by who starts it.
     contexts: [SpinMutex<GuestContext>; MAX_GUESTS],
     channel: SpinMutex<Channel<ConsoleOf<B>>>,
+    memory: SpinMutex<Option<ControllerOf<B>>>,
+    health: Health,
+    buffers: CallBuffers,
 }
 
 impl<B: Board> Default for Hypervisor<B> {
@@ -124,6 +137,7 @@ impl<B: Board> Hypervisor<B> {
                 ffa: Ffa::new(),
                 faults: Faults::new(Policy::DEFAULT, EntryRules::new(EntryFeatures::NONE), 0),
                 containment: Containment::Refused,
+                calls: Filter::new(),
                 tree: [0; GUEST_TREE],
             }),
             iommu: SpinMutex::new(None),
@@ -133,6 +147,9 @@ impl<B: Board> Hypervisor<B> {
                 console: None,
                 resume: None,
             }),
+            memory: SpinMutex::new(None),
+            health: Health::new(),
+            buffers: CallBuffers::new(),
         }
     }
 
@@ -144,8 +161,8 @@ impl<B: Board> Hypervisor<B> {
         }
     }
 
-    fn machine(&self) -> El2<'_, AttachedOf<B>> {
-        El2::new(&self.iommu, &self.iommu_stale)
+    fn machine(&self) -> El2<'_, AttachedOf<B>, ControllerOf<B>> {
+        El2::new(&self.iommu, &self.iommu_stale, &self.memory)
     }
 
     /// Moves log frames to the channel, unless another CPU is at it.

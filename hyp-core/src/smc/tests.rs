@@ -85,6 +85,8 @@ struct Fake {
     pages: RefCell<BTreeMap<u64, [u64; 512]>>,
     words: Vec<u64>,
     reads: Cell<usize>,
+    /// Pages that are lent.
+    lent: RefCell<BTreeSet<u64>>,
     lists: RefCell<[[u64; CALL_WORDS]; MAX_CALLS]>,
     published: RefCell<[[u64; CALL_WORDS]; MAX_CALLS]>,
 }
@@ -126,7 +128,7 @@ impl Machine for Fake {
 impl CallMemory for Fake {
     fn load(&self, at: PhysAddr) -> u64 {
         assert!(
-            at.is_aligned(8) && (RAM..HYPERVISOR).contains(&at.get()) && !(LENT..LENT + 2 * PAGE).contains(&at.get())
+            at.is_aligned(8) && (RAM..HYPERVISOR).contains(&at.get()) && !self.lent.borrow().contains(&at.page().get())
         );
         let n = self.reads.replace(self.reads.get() + 1);
         match self.words.get(n % self.words.len().max(1)) {
@@ -164,7 +166,6 @@ struct World {
     ownership: Ownership<8, 2>,
     fake: Fake,
     leases: Vec<Handle>,
-    lent: BTreeSet<u64>,
     /// Of each call in firmware, or put off.
     calls: BTreeMap<usize, (Vec<u64>, Doing)>,
     away: BTreeSet<u64>,
@@ -186,6 +187,7 @@ impl World {
             pages: RefCell::default(),
             words,
             reads: Cell::new(0),
+            lent: RefCell::default(),
             lists: RefCell::new([[0; CALL_WORDS]; MAX_CALLS]),
             published: RefCell::new([[0; CALL_WORDS]; MAX_CALLS]),
         };
@@ -205,7 +207,6 @@ impl World {
             ownership,
             fake,
             leases: Vec::new(),
-            lent: BTreeSet::new(),
             calls: BTreeMap::new(),
             away: BTreeSet::new(),
             images: BTreeMap::new(),
@@ -226,7 +227,7 @@ impl World {
             pages.iter().all(|page| !firmwares.contains(page)),
             "firmware has what is lent"
         );
-        self.lent.extend(pages);
+        self.fake.lent.borrow_mut().extend(pages);
         true
     }
 
@@ -253,7 +254,7 @@ impl World {
             if !known {
                 let (pages, doing) = self.read(slot, &got);
                 for page in &pages {
-                    let own = (RAM..HYPERVISOR).contains(page) && !self.lent.contains(page);
+                    let own = (RAM..HYPERVISOR).contains(page) && !self.fake.lent.borrow().contains(page);
                     assert!(own, "{x:x?} leads firmware to {page:#x}: {got:x?}");
                 }
                 self.calls.insert(slot, (pages, doing));
@@ -639,7 +640,7 @@ proptest! {
                 Event::Call(x) => _ = w.call(x),
                 Event::Assign(ranges, to) if steady => {
                     let listed: Vec<u64> = (LIST..LIST + PAGE).step_by(PAGE as usize).collect();
-                    if !listed.iter().any(|page| w.lent.contains(page)) {
+                    if !listed.iter().any(|page| w.fake.lent.borrow().contains(page)) {
                         let x = w.assign(&ranges, &[to]);
                         _ = w.call(x);
                     }
@@ -655,13 +656,13 @@ proptest! {
                 Event::Reclaim => {
                     if let Some(handle) = w.leases.pop() {
                         _ = w.ownership.reclaim(&w.fake, VmId::HOST, handle).unwrap();
-                        w.lent.retain(|page| {
+                        w.fake.lent.borrow_mut().retain(|page| {
                             w.ownership.host_page_state(&w.fake, Ipa::new(*page)) != PageState::Owned
                         });
                     }
                 }
             }
-            prop_assert!(w.lent.is_disjoint(&w.firmwares()));
+            prop_assert!(w.fake.lent.borrow().is_disjoint(&w.firmwares()));
         }
     }
 }

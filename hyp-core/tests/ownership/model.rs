@@ -185,7 +185,9 @@ impl Model {
 
     /// The memory controller moves pages.
     fn assign(&mut self, pages: &[u64], away: bool) -> Result<(), Error> {
-        let Some(control) = self.control else { return Ok(()) };
+        let Some(control) = self.control.filter(|_| !pages.is_empty()) else {
+            return Ok(());
+        };
         // As many ranges as are moved at once. Tests have fewer in a lease that meets trouble.
         let mut pages: Vec<u64> = pages
             .iter()
