@@ -28,7 +28,11 @@ impl Board for QemuVirt {
         // they do about a warning or an oops, and the offender alone is told (docs/fault-delivery.md).
         policy: Policy::DEFAULT,
         // QEMU is the firmware, and has PSCI alone.
-        smc: SmcPolicy::NONE,
+        smc: if cfg!(feature = "stub-firmware") {
+            leasehold_soc::secure::qcs6490::POLICY
+        } else {
+            SmcPolicy::NONE
+        },
         // DFSC 0b110010 is not allotted (Arm ARM, ESR_EL1, "ISS encoding for an exception from a Data Abort").
         new_syndrome: 0x32,
         // A test board: what boot arguments say counts.

@@ -7,6 +7,9 @@
 //!
 //! Devices that exist for ACPI or the Secure state only, and have no node in the tree, are left out.
 
+#[cfg(feature = "stub-firmware")]
+mod stub;
+
 use heapless::Vec;
 use leasehold_drivers::interrupt::Gic;
 use leasehold_drivers::interrupt::gicv2::{Frames, Gicv2};
@@ -221,8 +224,14 @@ impl Soc for QemuVirt {
     type Iommu = Aborting;
     type InterruptController = Gic;
     type Console = Pl011;
-    type MemoryController = NoMemoryController;
-    type Firmware = NoFirmware;
+    #[cfg(not(feature = "stub-firmware"))]
+    type MemoryController = leasehold_hal::NoMemoryController;
+    #[cfg(not(feature = "stub-firmware"))]
+    type Firmware = leasehold_hal::NoFirmware;
+    #[cfg(feature = "stub-firmware")]
+    type MemoryController = stub::StubController;
+    #[cfg(feature = "stub-firmware")]
+    type Firmware = stub::StubFirmware;
 
     fn ipa_bits(&self) -> u8 {
         IPA_BITS
@@ -272,6 +281,16 @@ impl Soc for QemuVirt {
         // value of this type, which gets here once.
         let found = unsafe { Found::new(SMMU, memory) }?;
         Ok(Some(found.reset()?))
+    }
+
+    #[cfg(feature = "stub-firmware")]
+    fn memory_controller(&mut self) -> Result<Option<stub::StubController>, SocError> {
+        Ok(Some(stub::StubController::new()))
+    }
+
+    #[cfg(feature = "stub-firmware")]
+    fn firmware(&mut self) -> Option<stub::StubFirmware> {
+        Some(stub::StubFirmware)
     }
 }
 

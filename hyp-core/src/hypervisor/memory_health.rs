@@ -9,7 +9,7 @@ use leasehold_hal::MemoryController;
 /// The most lines at once.
 const LINES: usize = 8;
 
-/// When memory was looked at last.
+/// When memory was looked at last; 0 for never.
 pub(super) struct Health(AtomicU64);
 
 impl Health {
@@ -20,7 +20,7 @@ impl Health {
     /// Whether a second has passed, for one caller each second.
     fn is_due(&self) -> bool {
         let (now, before) = (arch::counter(), self.0.load(Ordering::Relaxed));
-        now.wrapping_sub(before) >= arch::counter_frequency()
+        (before == 0 || now.wrapping_sub(before) >= arch::counter_frequency())
             && self
                 .0
                 .compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed)

@@ -4,7 +4,7 @@ use super::host::DEMO;
 use super::{Context, Needs, Scenario, Verdict, sabotage, steps};
 
 /// The builds of a board whose demo is to pass. What is left out on purpose in some of them the demo does not look at.
-const GOOD: [&str; 8] = [
+const GOOD: [&str; 10] = [
     "release",
     "dev",
     "break-stage1-invalidation",
@@ -13,6 +13,8 @@ const GOOD: [&str; 8] = [
     "break-decoy-invalidation-dev",
     "poison-hpfar",
     "poison-hpfar-dev",
+    "stub-firmware",
+    "stub-firmware-dev",
 ];
 
 /// The builds whose demo is to fail.

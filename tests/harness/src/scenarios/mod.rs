@@ -6,6 +6,7 @@ mod access;
 mod bad_input;
 mod bench;
 mod builds;
+mod firmware;
 mod host;
 mod linux;
 mod machine;
@@ -95,6 +96,7 @@ pub fn all() -> Vec<Scenario> {
         bench::scenarios(),
         linux::scenarios(),
         policies::scenarios(),
+        firmware::scenarios(),
         returns::scenarios(),
         served::scenarios(),
         sdei::scenarios(),

@@ -8,6 +8,7 @@ mod calls;
 mod conserve;
 mod deputy;
 mod fault_classes;
+mod firmware;
 mod given;
 mod lost;
 mod many;
@@ -36,7 +37,7 @@ type Run = fn(&mut Host);
 const WITHOUT: [&str; 2] = ["selftest", "alike"];
 
 /// Each scenario's name.
-const ALL: [(&str, Run); 25] = [
+const ALL: [(&str, Run); 26] = [
     ("selftest", selftest::run),
     ("warm-tlb", warm_tlb::run),
     ("bad-lend", bad_lend::run),
@@ -62,6 +63,7 @@ const ALL: [(&str, Run); 25] = [
     ("sdei", sdei::run),
     ("tenants", tenants::run),
     ("unmapped", unmapped::run),
+    ("firmware", firmware::run),
 ];
 
 fn main(tree: u64) -> ! {
