@@ -16,7 +16,7 @@ use leasehold_drivers::interrupt::gicv2::{Frames, Gicv2};
 use leasehold_drivers::interrupt::gicv3::{Gicv3, MAX_CPUS};
 use leasehold_drivers::serial::pl011::{Config, Pl011};
 use leasehold_drivers::smmu::v3::{Aborting, Found, MEMORY_BYTES, StaticMemory};
-use leasehold_hal::{ConsoleError, InterruptController, InterruptError, NoFirmware, NoMemoryController, Soc, SocError};
+use leasehold_hal::{ConsoleError, InterruptController, InterruptError, Soc, SocError};
 use leasehold_memory_map::{Address, GicVersion, Kept, MachineTree, PhysAddr, PhysRange};
 
 const fn range(start: u64, len: u64) -> PhysRange {

@@ -61,8 +61,14 @@ impl Holds {
         self.0.iter().any(away)
     }
 
-    /// Takes `range` out of what is away. What is left of a hold may be two.
-    fn bring_back(&mut self, range: PageRange<Ipa>) -> Result<(), OwnershipError> {
+    /// Takes `range` out of what is away. What is left of a hold may be two; where there is no room for that, all of it stays
+    /// away.
+    fn bring_back(&mut self, range: PageRange<Ipa>) {
+        let inside =
+            |hold: &&Hold| hold.by == Use::Away && hold.range.start() < range.start() && range.end() < hold.range.end();
+        if self.0.len() + self.0.iter().filter(inside).count() > MAX_HOLDS {
+            return;
+        }
         let mut n = 0;
         while let Some(hold) = self.0.get(n).copied() {
             if hold.by != Use::Away || !hold.range.overlaps(&range) {
@@ -70,17 +76,15 @@ impl Holds {
                 continue;
             }
             self.0.swap_remove(n);
-            let (start, end) = (hold.range.start(), hold.range.end());
-            let before = IpaRange::between(start, range.start()).ok();
-            let behind = IpaRange::between(range.end(), end).ok();
+            let before = IpaRange::between(hold.range.start(), range.start());
+            let behind = IpaRange::between(range.end(), hold.range.end());
             for rest in [before, behind].into_iter().flatten() {
                 if let Ok(range) = PageRange::try_from(rest) {
-                    // What is left overlaps `range` no more, wherever it comes to stand.
-                    self.add(range, Use::Away)?;
+                    // There is room, and what is left overlaps `range` no more, wherever it comes to stand.
+                    let _ = self.0.push(Hold { range, by: Use::Away });
                 }
             }
         }
-        Ok(())
     }
 
     fn add(&mut self, range: PageRange<Ipa>, by: Use) -> Result<(), OwnershipError> {
@@ -158,6 +162,13 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
         Some(true)
     }
 
+    /// Whether a call other than `by` holds any of `range`.
+    #[must_use]
+    pub fn is_in_call(&self, range: PageRange<Ipa>, by: Use) -> bool {
+        let other = |hold: &Hold| matches!(hold.by, Use::Call(_)) && hold.by != by && hold.range.overlaps(&range);
+        self.holds.0.iter().any(other)
+    }
+
     /// Lets go of all that `by` holds.
     pub fn let_go(&mut self, by: Use) {
         self.holds.0.retain(|hold| hold.by != by);
@@ -170,12 +181,11 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
         }
     }
 
-    /// What `by` holds is away no more, and held by nobody else for it.
+    /// What `by` holds is away no more.
     pub fn return_held(&mut self, by: Use) {
         while let Some(n) = self.holds.0.iter().position(|hold| hold.by == by) {
             let range = self.holds.0.swap_remove(n).range;
-            // There is room: a range that was removed makes room for the one more that a hold in two parts takes.
-            let _ = self.holds.bring_back(range);
+            self.holds.bring_back(range);
         }
     }
 

@@ -127,14 +127,30 @@ enum Effect {
     Image(u32),
     /// It is a remote processor's memory, in place of an earlier one.
     Processor(u32),
-    /// A remote processor runs.
-    Start(u32),
+    /// A remote processor runs; `fresh` if it did not before.
+    Start { id: u32, fresh: bool },
     /// A remote processor runs no more.
     Stop(u32),
     /// It is shared.
     Share,
     /// What this handle names is shared no more.
     Unshare(u64),
+}
+
+impl Effect {
+    /// Whether two calls must not be in firmware together: the state of one and the same thing depends on which ends first.
+    fn conflicts(self, other: Self) -> bool {
+        let shares = |effect| matches!(effect, Self::Share | Self::Unshare(_));
+        let same = self.processor().is_some() && self.processor() == other.processor();
+        same || (shares(self) && shares(other))
+    }
+
+    const fn processor(self) -> Option<u32> {
+        match self {
+            Self::Image(id) | Self::Processor(id) | Self::Start { id, .. } | Self::Stop(id) => Some(id),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -268,7 +284,12 @@ impl Filter {
         }
         let effect = self
             .vet(ownership, machine, memory, &rule.action, &mut arguments, slot)
+            .and_then(|effect| self.alone(effect))
             .inspect_err(|_| ownership.let_go(by(slot)))?;
+        if let Effect::Start { id, fresh: true } = effect {
+            // From now on its memory is let go of by stopping it alone.
+            self.running.push(id).map_err(|_| Refusal::Full)?;
+        }
         let mut registers = [0; 8];
         registers[..2].copy_from_slice(&[x[0] & u64::from(u32::MAX), x[1]]);
         arguments.write(&mut registers, memory, slot);
@@ -279,6 +300,15 @@ impl Filter {
             effect,
         };
         Ok(Verdict::Call(slot, registers))
+    }
+
+    /// Whether no other call is in firmware that this one must not be with.
+    fn alone(&self, effect: Effect) -> Result<Effect, Refusal> {
+        let busy = |call: &&Call| call.phase != Phase::Free && call.effect.conflicts(effect);
+        match self.calls.iter().find(busy) {
+            Some(_) => Err(Refusal::Full),
+            None => Ok(effect),
+        }
     }
 
     /// The host goes on with a call that was interrupted.
@@ -358,9 +388,7 @@ impl Filter {
             Effect::BringBack if done => ownership.return_held(held),
             Effect::Image(id) if done => self.replace(ownership, id, held, Use::Image(id)),
             Effect::Processor(id) if done => self.replace(ownership, id, held, Use::Processor(id)),
-            Effect::Start(id) if done && !self.running.contains(&id) => {
-                let _ = self.running.push(id);
-            }
+            Effect::Start { id, fresh: true } if is_refusal(status) => self.running.retain(|running| *running != id),
             Effect::Stop(id) if done => {
                 self.running.retain(|running| *running != id);
                 ownership.let_go(Use::Image(id));

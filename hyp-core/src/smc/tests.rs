@@ -539,6 +539,66 @@ fn what_the_policy_does_not_name_is_not_passed_on() {
 }
 
 #[test]
+fn what_ends_in_an_unknown_order_is_not_begun() {
+    let mut w = World::new(Vec::new());
+    let out = w.assign(&[(OWN, PAGE)], &[15]);
+    let n = slot(w.call(out)).0;
+    w.end(n, answer(scm::OK));
+    // On its way back, and to somebody else.
+    let back = w.assign(&[(OWN, PAGE)], &[3]);
+    let n = slot(w.call(back)).0;
+    let on = w.assign(&[(OWN, PAGE)], &[22]);
+    w.refused(on, scm::BUSY);
+    w.refused([0x4200_0c04, 0x23, OWN, PAGE, 0, 0, 0, 0], scm::BUSY);
+    w.end(n, answer(scm::OK));
+    // A remote processor that starts is not stopped, and its memory not changed.
+    let memory = |at: u64| [0x4200_0202, 3, 18, at, PAGE, 0, 0, 0];
+    let (start, stop) = ([0x4200_0205, 1, 18, 0, 0, 0, 0, 0], [0x4200_0206, 1, 18, 0, 0, 0, 0, 0]);
+    let n = slot(w.call(memory(OWN))).0;
+    w.end(n, answer(scm::OK));
+    let n = slot(w.call(start)).0;
+    for x in [
+        start,
+        stop,
+        memory(OWN + PAGE),
+        [0x4200_0201, 0x82, 18, OWN + PAGE, 0, 0, 0, 0],
+    ] {
+        w.refused(x, scm::BUSY);
+    }
+    w.end(n, answer(scm::OK));
+    // It runs: other memory comes to that which it has.
+    let n = slot(w.call(memory(OWN + PAGE))).0;
+    w.end(n, answer(scm::OK));
+    assert!(!w.lend(OWN, 1) && !w.lend(OWN + PAGE, 1));
+    let n = slot(w.call(stop)).0;
+    w.end(n, answer(scm::OK));
+    assert!(w.lend(OWN, 1) && w.lend(OWN + PAGE, 1));
+    let share = [0x4200_0c1e, 4, LIST, LIST, PAGE, 3, 0, 0];
+    let n = slot(w.call(share)).0;
+    w.refused(share, scm::BUSY);
+    w.refused([0x4200_0c1d, 1, 7, 0, 0, 0, 0, 0], scm::BUSY);
+    w.end(n, answer(scm::OK));
+}
+
+#[test]
+fn what_there_is_no_room_to_bring_back_stays_away() {
+    let mut w = World::new(Vec::new());
+    // Pages apart, and a range whose middle comes back: that takes one more hold than there was.
+    let far = RAM + 0x80_0000;
+    for n in 0..127 {
+        let x = w.assign(&[(far + 2 * n * PAGE, PAGE)], &[15]);
+        let n = slot(w.call(x)).0;
+        w.end(n, answer(scm::OK));
+    }
+    let x = w.assign(&[(OWN, 3 * PAGE)], &[15]);
+    let n = slot(w.call(x)).0;
+    w.end(n, answer(scm::OK));
+    let x = w.assign(&[(OWN + PAGE, PAGE)], &[3]);
+    w.refused(x, scm::NO_MEMORY);
+    assert!(!w.lend(OWN, 1) && !w.lend(OWN + PAGE, 1) && !w.lend(OWN + 2 * PAGE, 1));
+}
+
+#[test]
 fn what_is_shared_is_so_until_its_handle_is_given_back() {
     let mut w = World::new(Vec::new());
     let share = |at: u64, secure: u64| [0x4200_0c1e, 4, at | 6, secure | 6, 2 * PAGE | 0x200, 3, 0, 0];

@@ -44,7 +44,7 @@ impl Filter {
             let id = arguments.get(0)?;
             u32::try_from(id).map_err(|_| Refusal::Argument(0))
         };
-        let mut hold = |address: u64, len: u64| hold(ownership, machine, address, len, slot).map(|_| ());
+        let mut hold = |address: u64, len: u64| hold(ownership, machine, address, len, slot);
         match *action {
             SmcAction::Pass | SmcAction::IsAvailable => Ok(Effect::LetGo),
             SmcAction::Refuse(code) => Err(Refusal::Policy(code)),
@@ -61,7 +61,8 @@ impl Filter {
             }
             SmcAction::Give(buffer) => {
                 let (address, len) = extent(arguments, &buffer)?;
-                hold(address, len)?;
+                let pages = hold(address, len)?;
+                alone(ownership, pages, slot)?;
                 Ok(Effect::SendAway)
             }
             SmcAction::Register(ranges) => {
@@ -100,7 +101,10 @@ impl Filter {
             SmcAction::ProcessorStart(named) => {
                 let id = processor(arguments)?;
                 let named = named.contains(&id);
-                named.then_some(Effect::Start(id)).ok_or(Refusal::Processor(id))
+                let fresh = !self.running.contains(&id);
+                named
+                    .then_some(Effect::Start { id, fresh })
+                    .ok_or(Refusal::Processor(id))
             }
             SmcAction::ProcessorStop => Ok(Effect::Stop(processor(arguments)?)),
         }
@@ -126,6 +130,19 @@ fn hold<const LEASES: usize, const VMS: usize>(
     let start = Ipa::checked(address).ok_or(Refusal::Address(address))?;
     let range = IpaRange::new(start, len).map_err(|_| Refusal::Address(address))?;
     Ok(ownership.hold(machine, range, by(slot))?)
+}
+
+/// What changes owners must not be in another call: which of the two comes first is for nobody to know.
+fn alone<const LEASES: usize, const VMS: usize>(
+    ownership: &Ownership<LEASES, VMS>,
+    pages: PageRange<Ipa>,
+    slot: usize,
+) -> Result<(), Refusal> {
+    if ownership.is_in_call(pages, by(slot)) {
+        Err(Refusal::Full)
+    } else {
+        Ok(())
+    }
 }
 
 /// How many elements of `size` bytes a list of `bytes` has.
@@ -191,6 +208,7 @@ fn assign<const LEASES: usize, const VMS: usize>(
             return Err(Refusal::Address(pair[0]));
         }
         let pages = hold(ownership, machine, pair[0], pair[1], slot)?;
+        alone(ownership, pages, slot)?;
         let here = ownership.is_away(pages);
         let here = here.filter(|here| *away.get_or_insert(*here) == *here);
         here.ok_or(Refusal::Mixed(pages.start().host_phys()))?;
