@@ -19,6 +19,41 @@ mod real {
         unsafe { asm!("dsb ld", options(nostack, preserves_flags)) }
     }
 
+    /// Calls the firmware (Arm DEN0028 section 2.6: it may change x0 to x17).
+    pub fn smc(mut x: [u64; 8]) -> [u64; 8] {
+        // SAFETY: firmware keeps to the calling convention, and to memory that is its own or that the call gives it; that the
+        // call gives it nothing else is for `Smc::new`'s caller to see to.
+        unsafe {
+            asm!(
+                "smc #0",
+                inout("x0") x[0], inout("x1") x[1], inout("x2") x[2], inout("x3") x[3],
+                inout("x4") x[4], inout("x5") x[5], inout("x6") x[6], inout("x7") x[7],
+                lateout("x8") _, lateout("x9") _, lateout("x10") _, lateout("x11") _,
+                lateout("x12") _, lateout("x13") _, lateout("x14") _, lateout("x15") _,
+                lateout("x16") _, lateout("x17") _,
+                options(nostack)
+            );
+        }
+        x
+    }
+
+    /// Writes what data caches hold of `len` bytes at `start` back to the point of coherency.
+    ///
+    /// # Safety
+    /// They are mapped memory.
+    pub unsafe fn clean(start: u64, len: u64) {
+        // The smallest line that there can be (CTR_EL0.DminLine counts from 4 bytes on, lines are 16 bytes at least).
+        const LINE: u64 = 16;
+        let mut at = start & !(LINE - 1);
+        while at < start.wrapping_add(len) {
+            // SAFETY: the address is mapped, as the caller vouches; cleaning changes no contents.
+            unsafe { asm!("dc cvac, {}", in(reg) at, options(nostack, preserves_flags)) }
+            at += LINE;
+        }
+        // SAFETY: a barrier changes no state.
+        unsafe { asm!("dsb sy", options(nostack, preserves_flags)) }
+    }
+
     /// The affinity fields of MPIDR_EL1 (at EL1 under a hypervisor: of VMPIDR_EL2), in its own layout.
     #[inline(always)]
     pub fn affinity() -> u64 {
@@ -54,6 +89,13 @@ mod fake {
     pub fn dsb_st() {}
 
     pub fn dsb_ld() {}
+
+    /// There is no firmware: NOT_SUPPORTED.
+    pub fn smc(_: [u64; 8]) -> [u64; 8] {
+        [u64::MAX; 8]
+    }
+
+    pub unsafe fn clean(_: u64, _: u64) {}
 
     #[cfg(test)]
     std::thread_local! {

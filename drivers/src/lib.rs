@@ -9,11 +9,13 @@
 extern crate std;
 
 mod cpu;
+pub mod firmware;
 pub mod geni;
 pub mod gpio;
 pub mod i2c;
 pub mod interrupt;
 pub mod llcc;
+pub mod memory;
 pub mod mmio;
 pub mod power;
 pub mod rpmh;

@@ -1,7 +1,7 @@
 //! A board, as the core takes it.
 
 use crate::fault::Policy;
-use leasehold_hal::{Iommu, Soc, SocError};
+use leasehold_hal::{Iommu, SmcPolicy, Soc, SocError};
 use leasehold_memory_map::{Kept, MachineTree, PhysAddr, PhysRange};
 
 /// At which exception level the loader enters the image.
@@ -40,6 +40,8 @@ pub struct BoardConfig {
     pub kept: &'static [Kept<'static>],
     /// What is done when the host touches what it has lent.
     pub policy: Policy,
+    /// Which calls of the host's go on to the firmware behind SMC, beside PSCI.
+    pub smc: SmcPolicy,
     /// ISS2 (bits 55:32) and DFSC (bits 5:0) of the ESR_EL1 by which `new-syndrome` tells a host's kernel that stage 2
     /// has refused it: for kernels that are built to know them.
     pub new_syndrome: u64,
@@ -78,5 +80,9 @@ pub trait Board: Sync + Sized + 'static {
 pub type ConsoleOf<B> = <<B as Board>::Soc as Soc>::Console;
 /// A board's interrupt controller.
 pub type InterruptsOf<B> = <<B as Board>::Soc as Soc>::InterruptController;
+/// A board's memory controller.
+pub type ControllerOf<B> = <<B as Board>::Soc as Soc>::MemoryController;
+/// What is behind SMC on a board.
+pub type FirmwareOf<B> = <<B as Board>::Soc as Soc>::Firmware;
 /// A board's IOMMU, on the host's tables.
 pub type AttachedOf<B> = <<<B as Board>::Soc as Soc>::Iommu as Iommu>::Attached;

@@ -23,6 +23,7 @@ mod ownership;
 pub mod pl011;
 pub mod psci;
 pub mod sdei;
+pub mod smc;
 mod stage2;
 pub mod trap;
 pub mod vm;
@@ -30,7 +31,7 @@ pub mod vm;
 pub use id::{Handle, VmId};
 pub use machine::{El2, Machine, SyncError, Unit};
 pub use ownership::{
-    Constituent, GuestPage, HostMap, LeaseInfo, LeaseState, Ownership, OwnershipError, PAGES_PER_LEASE, PINS_PER_VM,
-    PageState, RANGES_PER_LEASE, SCRUB_STEP_PAGES, Step,
+    Constituent, GuestPage, HostMap, LeaseInfo, LeaseState, MAX_HOLDS, Ownership, OwnershipError, PAGES_PER_LEASE,
+    PINS_PER_VM, PageState, RANGES_PER_LEASE, SCRUB_STEP_PAGES, Step, Use,
 };
 pub use stage2::{Layout, OVERLAY_PAGES, OVERLAY_ROOTS, OVERLAY_TABLES, Overlay, OverlayMemory};

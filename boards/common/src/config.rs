@@ -1,6 +1,7 @@
 //! A board as the core takes it, from its description.
 
 use crate::{Description, El2Entry};
+use leasehold_hal::SmcPolicy;
 use leasehold_hyp_core::board::{self, BoardConfig};
 use leasehold_memory_map::{Kept, PhysRange};
 
@@ -15,6 +16,8 @@ pub struct Lists {
     pub kept: &'static [Kept<'static>],
     /// Bus masters that the host has and no SMMU contains.
     pub uncontained: &'static [&'static str],
+    /// What the host may call of the firmware behind SMC, beside PSCI.
+    pub smc: SmcPolicy,
 }
 
 impl Description {
@@ -32,6 +35,7 @@ impl Description {
             ram: lists.ram,
             kept: lists.kept,
             policy: self.policy,
+            smc: lists.smc,
             // DFSC 0b110010 is not allotted (Arm ARM, ESR_EL1, "ISS encoding for an exception from a Data Abort").
             new_syndrome: 0x32,
             overrides: self.overrides,

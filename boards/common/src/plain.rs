@@ -2,7 +2,7 @@
 
 use crate::{Described, Lists};
 use core::marker::PhantomData;
-use leasehold_hal::{Soc, SocError};
+use leasehold_hal::{SmcPolicy, Soc, SocError};
 use leasehold_hyp_core::board::{Board, BoardConfig};
 use leasehold_memory_map::MachineTree;
 use leasehold_soc::plain::{Plain, PlainMachine};
@@ -32,6 +32,7 @@ impl<D: Described, M: PlainMachine> Board for PlainBoard<D, M> {
         ram: M::DESCRIPTION.ram,
         kept: M::DESCRIPTION.kept,
         uncontained: M::DESCRIPTION.uncontained,
+        smc: SmcPolicy::NONE,
     });
 
     fn console() -> Result<<Self::Soc as Soc>::Console, SocError> {

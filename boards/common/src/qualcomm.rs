@@ -1,8 +1,8 @@
 //! The core's view of a board with a SoC of Qualcomm's.
 
-use crate::{Description, Lists};
+use crate::{Description, Firmware, Lists};
 use core::marker::PhantomData;
-use leasehold_hal::{Soc, SocError};
+use leasehold_hal::{SmcPolicy, Soc, SocError};
 use leasehold_hyp_core::board::{Board, BoardConfig};
 use leasehold_memory_map::{Kept, MachineTree, PhysRange};
 use leasehold_soc::description::{Gic, SocDescription, Uart};
@@ -93,6 +93,10 @@ impl<D: Described> Board for QualcommBoard<D> {
         ram: parts(D::BOARD).0.ram,
         kept: Self::KEPT.as_slice(),
         uncontained: Self::UNCONTAINED.as_slice(),
+        smc: match D::BOARD.firmware {
+            Firmware::Psci => SmcPolicy::NONE,
+            Firmware::Qualcomm => parts(D::BOARD).0.scm.policy,
+        },
     });
 
     fn console() -> Result<<Self::Soc as Soc>::Console, SocError> {

@@ -2,6 +2,7 @@
 
 use super::board::BOARD;
 use leasehold_boards::Lists;
+use leasehold_hal::SmcPolicy;
 use leasehold_hyp_core::board::BoardConfig;
 use leasehold_memory_map::{PhysAddr, PhysRange};
 use leasehold_soc::qemu_virt;
@@ -14,4 +15,6 @@ pub const CONFIG: BoardConfig = BOARD.config(&Lists {
     // Two PL011, GIC, SMMU, and what would reach memory past the SMMU.
     kept: qemu_virt::KEPT,
     uncontained: &[],
+    // QEMU is the firmware, and has PSCI alone.
+    smc: SmcPolicy::NONE,
 });

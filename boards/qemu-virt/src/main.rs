@@ -23,6 +23,12 @@ impl Board for QemuVirt {
         } else {
             config::CONFIG.entry
         },
+        // In tests something stands for more firmware than QEMU's.
+        smc: if cfg!(feature = "stub-firmware") {
+            leasehold_soc::secure::qcs6490::POLICY
+        } else {
+            config::CONFIG.smc
+        },
         ..config::CONFIG
     };
 

@@ -2,6 +2,10 @@
 //!
 //! Each part is a handle: a test keeps a clone of what it gives to the code under test.
 
+mod firmware;
+
+pub use firmware::{FakeFirmware, FakeMemoryController};
+
 use crate::{
     AttachedIommu, Console, InterruptController, InterruptError, Iommu, IommuError, IommuEvent, Soc, SocError,
     Stage2Geometry, Vmid,
@@ -302,6 +306,10 @@ pub struct FakeSoc {
     pub hidden: Vec<PhysRange>,
     interrupts: Option<FakeInterruptController>,
     iommu: Option<Option<FakeIommu>>,
+    /// What moves memory, until it is taken.
+    pub memory: Option<FakeMemoryController>,
+    /// What is behind SMC, until it is taken.
+    pub firmware: Option<FakeFirmware>,
 }
 
 impl FakeSoc {
@@ -314,6 +322,8 @@ impl FakeSoc {
             hidden: Vec::new(),
             interrupts: Some(interrupts),
             iommu: Some(iommu),
+            memory: None,
+            firmware: None,
         }
     }
 }
@@ -322,6 +332,8 @@ impl Soc for FakeSoc {
     type Iommu = FakeIommu;
     type InterruptController = FakeInterruptController;
     type Console = FakeConsole;
+    type MemoryController = FakeMemoryController;
+    type Firmware = FakeFirmware;
 
     fn ipa_bits(&self) -> u8 {
         self.ipa_bits
@@ -341,6 +353,14 @@ impl Soc for FakeSoc {
 
     fn iommu(&mut self) -> Result<Option<FakeIommu>, SocError> {
         self.iommu.take().ok_or(SocError::Taken)
+    }
+
+    fn memory_controller(&mut self) -> Result<Option<FakeMemoryController>, SocError> {
+        Ok(self.memory.take())
+    }
+
+    fn firmware(&mut self) -> Option<FakeFirmware> {
+        self.firmware.take()
     }
 }
 

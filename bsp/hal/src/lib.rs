@@ -10,15 +10,19 @@ extern crate std;
 mod console;
 #[cfg(feature = "fake")]
 pub mod fake;
+mod firmware;
 mod geometry;
 mod interrupt;
 mod iommu;
+mod memory;
 mod soc;
 mod vmid;
 
 pub use console::{Console, ConsoleError};
+pub use firmware::{Firmware, NoFirmware, SmcAction, SmcBuffer, SmcPolicy, SmcRegisters, SmcRule, SmcSize, scm};
 pub use geometry::{GeometryError, MemoryAttributes, Stage2Geometry};
 pub use interrupt::{InterruptController, InterruptError};
 pub use iommu::{AttachedIommu, Iommu, IommuError, IommuEvent, IommuEventKind, IommuTimeout};
+pub use memory::{AssignError, MemoryController, MemoryFault, MemoryOwner, MemoryPart, NoMemoryController};
 pub use soc::{Soc, SocError, Watchdogs};
 pub use vmid::Vmid;

@@ -1,6 +1,8 @@
 //! A machine, as the core takes it.
 
-use crate::{Console, ConsoleError, InterruptController, InterruptError, Iommu, IommuError};
+use crate::{
+    Console, ConsoleError, Firmware, InterruptController, InterruptError, Iommu, IommuError, MemoryController,
+};
 use leasehold_memory_map::PhysRange;
 
 /// Why a part of the machine could not be had.
@@ -63,6 +65,10 @@ pub trait Soc {
     type InterruptController: InterruptController;
     /// Where the log goes.
     type Console: Console;
+    /// What moves memory between masters: [`NoMemoryController`](crate::NoMemoryController) where nothing does.
+    type MemoryController: MemoryController;
+    /// What is behind SMC for the host: [`NoFirmware`](crate::NoFirmware) where that is PSCI alone.
+    type Firmware: Firmware;
 
     /// How many bits of address the host's map must have to reach every device.
     fn ipa_bits(&self) -> u8;
@@ -93,4 +99,17 @@ pub trait Soc {
     /// # Errors
     /// [`SocError::Taken`], [`SocError::Iommu`], [`SocError::IommuMemory`].
     fn iommu(&mut self) -> Result<Option<Self::Iommu>, SocError>;
+
+    /// Finds what moves memory between masters, and what tells of turned bits.
+    ///
+    /// # Errors
+    /// [`SocError::Taken`], [`SocError::Mismatch`].
+    fn memory_controller(&mut self) -> Result<Option<Self::MemoryController>, SocError> {
+        Ok(None)
+    }
+
+    /// The firmware that the host may call, as far as the board's policy lets it.
+    fn firmware(&mut self) -> Option<Self::Firmware> {
+        None
+    }
 }

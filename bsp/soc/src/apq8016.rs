@@ -7,6 +7,7 @@ use crate::description::{
     Withheld, ppi, reg, reserved, spi,
 };
 use crate::family::{DEBUG_NODES, HIGH, LOW, master, qtimer, serial, stream, uartdm, watchdog};
+use crate::secure;
 use leasehold_drivers::gpio::tlmm::{Config, Placement, Target};
 use leasehold_drivers::smmu::v2::{Access, Implementation, Instance, Walks};
 use leasehold_memory_map::PhysRange;
@@ -154,6 +155,7 @@ pub const APQ8016: SocDescription = SocDescription {
     scm: Scm {
         block: Block::new("/firmware/scm", &[], &[]),
         compatible: "qcom,scm-msm8916",
+        policy: secure::unknown::POLICY,
     },
     // From RPM's messages to PRONTO's registers, and the APSS's.
     windows: &[reg(0x0002_0000, 0x0b1e_0000)],

@@ -11,6 +11,7 @@ pub mod qcs6490;
 pub mod qemu_virt;
 pub mod qualcomm;
 pub mod sdm845;
+pub mod secure;
 pub mod sm8250;
 pub mod sm8550;
 pub mod sm8650;

@@ -12,7 +12,10 @@ use leasehold_drivers::interrupt::gicv2::Gicv2;
 use leasehold_drivers::interrupt::gicv3::Gicv3;
 use leasehold_drivers::mmio::Io;
 use leasehold_drivers::smmu::v3::Aborting;
-use leasehold_hal::{Console, ConsoleError, InterruptController, InterruptError, Soc, SocError, Watchdogs};
+use leasehold_hal::{
+    Console, ConsoleError, InterruptController, InterruptError, NoFirmware, NoMemoryController, Soc, SocError,
+    Watchdogs,
+};
 use leasehold_memory_map::{Address, GicVersion, Kept, MachineTree, PhysRange};
 
 /// The interrupt controller.
@@ -182,6 +185,8 @@ impl<M: PlainMachine, B: Bus> Soc for Plain<M, B> {
     type Iommu = Aborting<B::Io, B::Io>;
     type InterruptController = Gic<B::Io>;
     type Console = M::Port<B::Io>;
+    type MemoryController = NoMemoryController;
+    type Firmware = NoFirmware;
 
     fn ipa_bits(&self) -> u8 {
         M::DESCRIPTION.ipa_bits

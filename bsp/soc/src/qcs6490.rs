@@ -10,6 +10,7 @@ use crate::family::{
     DEBUG, EDGE, GICR_STRIDE, HIGH, LOW, TBUS, apps_smmu, firmware_master, geni_uart, gicv3, gpu_smmu, group, master,
     qtimer, serial, stream, watchdog, wrapper,
 };
+use crate::secure;
 use leasehold_drivers::gpio::tlmm::{Config, Placement, Target};
 use leasehold_drivers::smmu::v2::{Streams, Walks};
 use leasehold_drivers::{llcc, rpmh};
@@ -329,6 +330,7 @@ pub const QCS6490: SocDescription = SocDescription {
     scm: Scm {
         block: Block::new("/firmware/scm", &[], &[]),
         compatible: "qcom,scm-sc7280",
+        policy: secure::qcs6490::POLICY,
     },
     // Registers, then the windows of PCIe 1 and PCIe 0.
     windows: &[reg(0x0010_0000, 0x18f0_0000), reg(0x4000_0000, 0x4000_0000)],

@@ -7,6 +7,9 @@
 //!
 //! Devices that exist for ACPI or the Secure state only, and have no node in the tree, are left out.
 
+#[cfg(feature = "stub-firmware")]
+mod stub;
+
 use crate::qualcomm::{Bus, Identity};
 use heapless::Vec;
 use leasehold_drivers::interrupt::Gic;
@@ -251,6 +254,14 @@ impl<B: Bus> Soc for QemuVirt<B> {
     type Iommu = Aborting<B::Io, B::Io>;
     type InterruptController = Gic<B::Io>;
     type Console = Pl011<B::Io>;
+    #[cfg(not(feature = "stub-firmware"))]
+    type MemoryController = leasehold_hal::NoMemoryController;
+    #[cfg(not(feature = "stub-firmware"))]
+    type Firmware = leasehold_hal::NoFirmware;
+    #[cfg(feature = "stub-firmware")]
+    type MemoryController = stub::StubController;
+    #[cfg(feature = "stub-firmware")]
+    type Firmware = stub::StubFirmware;
 
     fn ipa_bits(&self) -> u8 {
         IPA_BITS
@@ -295,6 +306,16 @@ impl<B: Bus> Soc for QemuVirt<B> {
         let (shared, memory) = self.bus.smmu_memory().ok_or(SocError::IommuMemory(MEMORY_BYTES))?;
         let found = Found::over(self.bus.registers(SMMU), SMMU, shared, memory)?;
         Ok(Some(found.reset()?))
+    }
+
+    #[cfg(feature = "stub-firmware")]
+    fn memory_controller(&mut self) -> Result<Option<stub::StubController>, SocError> {
+        Ok(Some(stub::StubController::new()))
+    }
+
+    #[cfg(feature = "stub-firmware")]
+    fn firmware(&mut self) -> Option<stub::StubFirmware> {
+        Some(stub::StubFirmware)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::family::{
     DEBUG_V9, GICR_STRIDE_V4, HIGH, LOW, TBUS, apps_smmu, geni_uart, gicv3, gpu_smmu, group, master, qtimer, serial,
     stream, wrapper,
 };
+use crate::secure;
 use leasehold_drivers::gpio::tlmm::{Config, Placement, Target};
 use leasehold_drivers::smmu::v2::{Streams, Walks};
 use leasehold_drivers::{llcc, rpmh};
@@ -296,6 +297,7 @@ pub const SM8650: SocDescription = SocDescription {
     scm: Scm {
         block: Block::new("/firmware/scm", &[], &[]),
         compatible: "qcom,scm-sm8650",
+        policy: secure::unknown::POLICY,
     },
     // Where the trees have nodes; gaps of up to 4 MiB are closed.
     windows: &[

@@ -10,6 +10,7 @@ use crate::family::{
     DEBUG_V9, EDGE, GICR_STRIDE_V4, HIGH, LOW, TBUS, apps_smmu, geni_uart, gicv3, gpu_smmu, group, master, qtimer,
     serial, stream, watchdog, wrapper,
 };
+use crate::secure;
 use leasehold_drivers::gpio::tlmm::{Config, Placement, Target};
 use leasehold_drivers::smmu::v2::{Streams, Walks};
 use leasehold_drivers::{llcc, rpmh};
@@ -303,6 +304,7 @@ pub const X1E80100: SocDescription = SocDescription {
     scm: Scm {
         block: Block::new("/firmware/scm", &[], &[]),
         compatible: "qcom,scm-x1e80100",
+        policy: secure::x1e80100::POLICY,
     },
     // Where the trees have nodes; gaps of up to 4 MiB are closed.
     windows: &[

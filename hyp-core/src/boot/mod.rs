@@ -15,7 +15,7 @@ pub use error::BootError;
 pub use host::HostEntry;
 pub use platform::Platform;
 
-use crate::board::{AttachedOf, Board, InterruptsOf};
+use crate::board::{AttachedOf, Board, ControllerOf, InterruptsOf};
 use crate::fault::{EntryRules, Policy};
 use crate::features::Features;
 use crate::layout::MAX_CPUS;
@@ -23,15 +23,18 @@ use crate::machine::{El2, Unit};
 use crate::psci::{Firmware, Psci, StateFormat};
 use crate::{Ownership, log};
 use leasehold_abi::psci;
-use leasehold_hal::{InterruptController, Iommu, Soc, Stage2Geometry, Watchdogs};
+use leasehold_hal::{InterruptController, Iommu, MemoryController, Soc, Stage2Geometry, Watchdogs};
 use leasehold_memory_map::{MachineTree, MemoryMap, PhysAddr};
+use spin::mutex::SpinMutex;
 
 /// What the boot changes of EL2's state.
-pub struct Parts<'a, I, const LEASES: usize, const VMS: usize> {
+pub struct Parts<'a, I, M, const LEASES: usize, const VMS: usize> {
     /// Who owns what: the host gets its memory.
     pub ownership: &'a mut Ownership<LEASES, VMS>,
     /// Where the IOMMU goes, if there is one.
     pub unit: &'a Unit<I>,
+    /// Where the memory controller goes, if EL2 uses one.
+    pub memory: &'a SpinMutex<Option<M>>,
 }
 
 /// What it finds.
@@ -74,7 +77,7 @@ pub struct HostStage2 {
 pub fn run<B: Board, P: Platform, const LEASES: usize, const VMS: usize>(
     platform: &P,
     device_tree: u64,
-    parts: Parts<'_, AttachedOf<B>, LEASES, VMS>,
+    parts: Parts<'_, AttachedOf<B>, ControllerOf<B>, LEASES, VMS>,
 ) -> Result<Booted<B>, BootError> {
     let booted = boot(platform, device_tree, parts);
     match &booted {
@@ -87,7 +90,7 @@ pub fn run<B: Board, P: Platform, const LEASES: usize, const VMS: usize>(
 fn boot<B: Board, P: Platform, const LEASES: usize, const VMS: usize>(
     platform: &P,
     device_tree: u64,
-    parts: Parts<'_, AttachedOf<B>, LEASES, VMS>,
+    parts: Parts<'_, AttachedOf<B>, ControllerOf<B>, LEASES, VMS>,
 ) -> Result<Booted<B>, BootError> {
     let config = &B::CONFIG;
     let features = platform.features();
@@ -116,12 +119,13 @@ fn boot<B: Board, P: Platform, const LEASES: usize, const VMS: usize>(
     }
     let interrupts = soc.interrupt_controller()?;
     let iommu = soc.iommu()?;
+    *parts.memory.lock() = controller::<B>(&mut soc)?;
     let geometry = memory::geometry(soc.ipa_bits(), &features)?;
     let layout = memory::layout(iommu.as_ref().map(Iommu::bbm_level), &features);
     parts
         .unit
         .walks_coherently(iommu.as_ref().is_none_or(Iommu::walks_coherently));
-    let machine = El2::new(platform.cpu(), parts.unit);
+    let machine = El2::new(platform.cpu(), parts.unit, parts.memory);
     let pool = memory::host(
         &mut map,
         &soc,
@@ -151,6 +155,18 @@ fn boot<B: Board, P: Platform, const LEASES: usize, const VMS: usize>(
         map,
         host,
     })
+}
+
+/// What moves memory between masters, where this board's EL2 uses it.
+fn controller<B: Board>(soc: &mut B::Soc) -> Result<Option<ControllerOf<B>>, BootError> {
+    let controller = soc.memory_controller()?;
+    if ControllerOf::<B>::MOVES {
+        match &controller {
+            Some(_) => log::info!("memory controller: moves what is lent"),
+            None => log::warn!("memory controller: none answers, other masters reach what is lent"),
+        }
+    }
+    Ok(controller)
 }
 
 /// The host's CPUs: this one first, which is on, then the tree's others.

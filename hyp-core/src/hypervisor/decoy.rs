@@ -137,7 +137,7 @@ impl<B: Board> Hypervisor<B> {
         let lent = |page: Ipa| matches!(is(page), PageState::Lent { .. } | PageState::InTransit { .. });
         match another.page {
             // Revoked, or it came back meanwhile.
-            Some(page) if is(page) == PageState::Owned => Next::Again,
+            Some(page) if matches!(is(page), PageState::Owned | PageState::Away) => Next::Again,
             _ if !overlay.covered().iter().all(|page| lent(*page)) => Next::Again,
             Some(page) if overlay.covered().contains(&page) => Next::Again,
             Some(page) if lent(page) && decoy::serves(&another) => Next::Cover(page),

@@ -49,7 +49,7 @@ impl<B: Board> Hypervisor<B> {
         let is = state.ownership.host_page_state(&self.machine(), page);
         match is {
             // It has come back, or was split or joined, since the access: that is made again.
-            PageState::Owned => {}
+            PageState::Owned | PageState::Away => {}
             PageState::Lent { borrower, .. } | PageState::InTransit { borrower, .. } => {
                 let frame = frame.as_abort();
                 match put_off {
@@ -294,6 +294,7 @@ impl<B: Board> Hypervisor<B> {
 
     /// Looks at what the IOMMU has refused, with a bound.
     pub(super) fn look_at_events(&self) {
+        self.look_at_memory();
         for _ in 0..EVENT_BOUND {
             let event = self.unit.iommu.lock().as_mut().and_then(AttachedIommu::next_event);
             match event {

@@ -1,11 +1,12 @@
 //! Traps of the host.
 
-use super::Hypervisor;
+use super::{FirmwareOf, Hypervisor};
 use crate::arch::aarch64::{self as arch, PerCpu, TrapFrame};
 use crate::board::Board;
 use crate::fault::{EntryRules, Exception, OriginState, Syndrome, take};
 use crate::trap::{Esr, FaultStatus, SysReg, SysRegIss, Trap};
 use leasehold_abi::{sdei, smccc, vendor};
+use leasehold_hal::Firmware;
 
 /// SMCCC owning entity numbers, bits 29:24 of a function id (DEN0028 section 2.5).
 mod owner {
@@ -62,9 +63,12 @@ impl<B: Board> Hypervisor<B> {
         }
     }
 
-    /// A call that is nobody's here: not passed on, since the board's firmware has nothing that the host may call by it.
+    /// A call that is nobody's here: the firmware's, where the board's has anything that the host may call.
     #[cold]
     pub(super) fn host_unknown(&self, frame: &mut TrapFrame, function: u32) {
+        if FirmwareOf::<B>::PRESENT {
+            return self.host_firmware(frame);
+        }
         crate::log::debug!("host: unknown call {=u32:#x}", function);
         frame.x[0] = NOT_SUPPORTED;
     }

@@ -1,15 +1,18 @@
 //! EL2 as a whole: what boots, what takes the traps, and who holds which lock.
 //!
-//! Locks, in the order in which they are taken: `psci`, then `state`, then `iommu`. `channel` is taken alone, and traps
-//! only try it. None is held while the firmware is called, and while a guest runs just the one of its
-//! registers.
+//! Locks, in the order in which they are taken: `psci`, then `state`, then `iommu` or `memory`. `channel` is taken alone, and
+//! traps only try it. None is held while the firmware is called for the host, and while a guest runs just the one of its
+//! registers. Where firmware moves memory for EL2, `state` and `memory` are held for the bounded number of calls that this takes:
+//! nobody may see the pages until it has.
 
 mod decoy;
 mod dump;
 mod fault;
+mod firmware;
 mod guest;
 mod host;
 mod memory_calls;
+mod memory_health;
 mod power;
 mod reclaim;
 mod sdei;
@@ -18,7 +21,7 @@ mod vendor;
 
 use crate::Ownership;
 use crate::arch::aarch64::{Cpu, GuestContext, IdRegisters, PerCpu, Stage2Registers, drain_rings};
-use crate::board::{AttachedOf, Board, ConsoleOf, InterruptsOf};
+use crate::board::{AttachedOf, Board, ConsoleOf, ControllerOf, FirmwareOf, InterruptsOf};
 use crate::boot::Containment;
 use crate::fault::{EntryFeatures, EntryRules, Faults, Policy, Record};
 use crate::features::Features;
@@ -27,7 +30,10 @@ use crate::layout::MAX_CPUS;
 use crate::machine::{El2, Unit};
 use crate::psci::Psci;
 use crate::sdei::Dispatcher;
+use crate::smc::Filter;
 use crate::vm::{MAX_GUESTS, Vms};
+use firmware::CallBuffers;
+use memory_health::Health;
 use spin::mutex::{SpinMutex, TicketMutex};
 use spin::once::Once;
 
@@ -51,6 +57,7 @@ struct Facts<B: Board> {
     stage2: Stage2Registers,
     interrupts: InterruptsOf<B>,
     psci: TicketMutex<Psci<MAX_CPUS>>,
+    firmware: Option<FirmwareOf<B>>,
 }
 
 /// The most leases at a time.
@@ -68,6 +75,7 @@ struct State {
     vms: Vms,
     sdei: Dispatcher<Record, MAX_CPUS>,
     containment: Containment,
+    calls: Filter,
     /// Where a guest's tree is made before it goes into the guest's memory.
     tree: [u8; GUEST_TREE],
 }
@@ -86,6 +94,9 @@ pub struct Hypervisor<B: Board> {
     /// Registers of the guests. Held by the CPU that runs one, and by who starts it.
     contexts: [SpinMutex<GuestContext>; MAX_GUESTS],
     channel: SpinMutex<Channel<ConsoleOf<B>>>,
+    memory: SpinMutex<Option<ControllerOf<B>>>,
+    health: Health,
+    buffers: CallBuffers,
 }
 
 impl<B: Board> Default for Hypervisor<B> {
@@ -106,6 +117,7 @@ impl<B: Board> Hypervisor<B> {
                 ffa: Ffa::new(),
                 faults: Faults::new(Policy::DEFAULT, EntryRules::new(EntryFeatures::NONE), 0),
                 containment: Containment::Refused,
+                calls: Filter::new(),
                 tree: [0; GUEST_TREE],
             }),
             unit: Unit::new(),
@@ -114,6 +126,9 @@ impl<B: Board> Hypervisor<B> {
                 console: None,
                 resume: None,
             }),
+            memory: SpinMutex::new(None),
+            health: Health::new(),
+            buffers: CallBuffers::new(),
         }
     }
 
@@ -125,8 +140,8 @@ impl<B: Board> Hypervisor<B> {
         }
     }
 
-    fn machine(&self) -> El2<'_, Cpu, AttachedOf<B>> {
-        El2::new(Cpu::this(), &self.unit)
+    fn machine(&self) -> El2<'_, Cpu, AttachedOf<B>, ControllerOf<B>> {
+        El2::new(Cpu::this(), &self.unit, &self.memory)
     }
 
     /// Moves log frames to the channel, unless another CPU is at it.

@@ -4,7 +4,7 @@ use super::{Facts, Hypervisor};
 use crate::arch::aarch64::{self as arch, BootCpu, IdRegisters, PerCpu, Stage2Registers};
 use crate::board::Board;
 use crate::boot::{self, BootError, Booted, Parts};
-use leasehold_hal::{InterruptController, Vmid};
+use leasehold_hal::{InterruptController, Soc, Vmid};
 use leasehold_memory_map::{Address, Ipa, MemoryMap, RegionKind};
 use spin::mutex::TicketMutex;
 
@@ -33,6 +33,7 @@ impl<B: Board> Hypervisor<B> {
             let parts = Parts {
                 ownership: &mut state.ownership,
                 unit: &self.unit,
+                memory: &self.memory,
             };
             boot::run::<B, _, _, _>(&BootCpu::this(), device_tree, parts)
         };
@@ -56,6 +57,7 @@ impl<B: Board> Hypervisor<B> {
             stage2,
             interrupts,
             psci,
+            mut soc,
             ..
         } = booted;
         let mut state = self.state.lock();
@@ -68,6 +70,7 @@ impl<B: Board> Hypervisor<B> {
             stage2: Stage2Registers::new(&stage2.geometry, stage2.root, Vmid::HOST, &features),
             interrupts,
             psci: TicketMutex::new(psci),
+            firmware: soc.firmware(),
         });
     }
 

@@ -11,6 +11,7 @@ use crate::sdei::Event;
 use crate::vm::{MAX_GUESTS, Phase, VmError};
 use crate::{Handle, LeaseState, OwnershipError, RANGES_PER_LEASE, Step, VmId};
 use leasehold_abi::{smccc, vendor};
+use leasehold_hal::AssignError;
 use leasehold_memory_map::{Address, GuestConfig, GuestTree, Ipa, IpaRange, PAGE_SIZE};
 
 /// What a call comes to: values for x1 and further, or a status.
@@ -281,14 +282,15 @@ fn refused_memory(what: &'static str) -> impl Fn(OwnershipError) -> i32 {
         use OwnershipError as E;
         match error {
             E::NoMemory | E::TooManyLeases(_) | E::TooManyPins(_) => vendor::NO_MEMORY,
-            E::TimedOut(_) => vendor::TIMED_OUT,
+            E::TimedOut(_) | E::Controller(AssignError::Late) => vendor::TIMED_OUT,
             E::NotOwner(_)
             | E::Hypervisor(_)
             | E::Device(_)
             | E::Pinned(_)
             | E::Denied(_)
             | E::NotParty(_)
-            | E::WrongState(_) => vendor::DENIED,
+            | E::WrongState(_)
+            | E::Controller(_) => vendor::DENIED,
             E::InvalidRange { .. }
             | E::NoRanges
             | E::TooManyRanges(_)

@@ -1,8 +1,8 @@
-//! CPUs and the IOMMU together, as EL2 has them.
+//! CPUs, the IOMMU and the memory controller together, as EL2 has them.
 
 use super::{Machine, SyncError};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use leasehold_hal::{AttachedIommu, IommuError, IommuTimeout, Vmid};
+use leasehold_hal::{AssignError, AttachedIommu, IommuError, IommuTimeout, MemoryController, MemoryOwner, Vmid};
 use leasehold_memory_map::{Ipa, PageRange, PhysAddr};
 use spin::mutex::SpinMutex;
 
@@ -56,16 +56,17 @@ impl<I> Unit<I> {
 }
 
 /// The machine from the calling CPU: `C` is what it does by itself, and never fails to confirm.
-pub struct El2<'a, C, I> {
+pub struct El2<'a, C, I, M> {
     /// This CPU's hands.
     pub cpu: C,
     unit: &'a Unit<I>,
+    memory: &'a SpinMutex<Option<M>>,
 }
 
-impl<'a, C, I: AttachedIommu> El2<'a, C, I> {
-    /// This CPU's hands with this IOMMU, if there is one.
-    pub const fn new(cpu: C, unit: &'a Unit<I>) -> Self {
-        Self { cpu, unit }
+impl<'a, C, I: AttachedIommu, M> El2<'a, C, I, M> {
+    /// This CPU's hands with this IOMMU and this memory controller, if there are any.
+    pub const fn new(cpu: C, unit: &'a Unit<I>, memory: &'a SpinMutex<Option<M>>) -> Self {
+        Self { cpu, unit, memory }
     }
 
     fn with_iommu(&self, vmid: Vmid, ask: impl FnOnce(&mut I) -> Result<(), IommuError>) {
@@ -80,7 +81,25 @@ impl<'a, C, I: AttachedIommu> El2<'a, C, I> {
     }
 }
 
-impl<C: Machine, I: AttachedIommu> Machine for El2<'_, C, I> {
+impl<C: Machine, I: AttachedIommu, M: MemoryController> Machine for El2<'_, C, I, M> {
+    const MOVES: bool = M::MOVES;
+
+    #[cold]
+    fn assign(&self, ranges: &[PageRange<PhysAddr>], to: MemoryOwner) -> Result<(), AssignError> {
+        let moved = match self.memory.lock().as_mut() {
+            Some(controller) => controller.assign(ranges, to),
+            None => Ok(()),
+        };
+        if let Err(error) = &moved {
+            crate::log::error!(
+                "memory controller does not move {=usize} ranges: {}",
+                ranges.len(),
+                error
+            );
+        }
+        moved
+    }
+
     #[inline(always)]
     fn read_entry(&self, table: PhysAddr, index: usize) -> u64 {
         self.cpu.read_entry(table, index)
@@ -153,6 +172,7 @@ impl<C: Machine, I: AttachedIommu> Machine for El2<'_, C, I> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use leasehold_hal::NoMemoryController;
     use leasehold_hal::fake::FakeIommu;
     use leasehold_memory_map::PhysRange;
 
@@ -182,7 +202,8 @@ mod tests {
         let fake = FakeIommu::new(2, PhysRange::constant(PhysAddr::new(0x1000), 0x1000));
         let unit = Unit::new();
         *unit.iommu.lock() = Some(fake.clone());
-        let el2 = El2::new(Idle, &unit);
+        let memory = SpinMutex::new(None::<NoMemoryController>);
+        let el2 = El2::new(Idle, &unit, &memory);
         let times = || unit.stuck.load(Ordering::Relaxed);
         el2.sync(Vmid::HOST).unwrap();
         for round in 1..4 {

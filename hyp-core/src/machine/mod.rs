@@ -4,7 +4,7 @@ mod el2;
 
 pub use el2::{El2, Unit};
 
-use leasehold_hal::Vmid;
+use leasehold_hal::{AssignError, MemoryOwner, Vmid};
 use leasehold_memory_map::{Ipa, PageRange, PhysAddr};
 
 /// Hardware did not confirm an invalidation: stale translations may be in use.
@@ -18,6 +18,19 @@ pub struct SyncError;
 /// Table addresses given here are pages of the hypervisor's own pool; page addresses are RAM. Both are checked by
 /// whoever calls, before the call.
 pub trait Machine {
+    /// Whether there is a memory controller that moves memory between bus masters. Where there is none, nothing is asked.
+    const MOVES: bool = false;
+
+    /// Has the memory controller move `ranges` to `to`; what is `to`'s already stays. See
+    /// [`MemoryController::assign`](leasehold_hal::MemoryController::assign).
+    ///
+    /// # Errors
+    /// [`AssignError`].
+    fn assign(&self, ranges: &[PageRange<PhysAddr>], to: MemoryOwner) -> Result<(), AssignError> {
+        let (_, _) = (ranges, to);
+        Ok(())
+    }
+
     /// Entry `index` (0 to 511) of the table at `table`.
     fn read_entry(&self, table: PhysAddr, index: usize) -> u64;
 

@@ -26,7 +26,7 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
     /// # Errors
     /// [`OwnershipError::NoSuchLease`], [`OwnershipError::NotParty`], [`OwnershipError::NoSuchVm`],
     /// [`OwnershipError::WrongState`] when it has it already, [`OwnershipError::InvalidRange`],
-    /// [`OwnershipError::Occupied`], [`OwnershipError::NoMemory`]: the borrower sees none of it.
+    /// [`OwnershipError::Occupied`], [`OwnershipError::NoMemory`], [`OwnershipError::Controller`]: the borrower sees none of it.
     pub fn retrieve(
         &mut self,
         machine: &impl Machine,
@@ -39,7 +39,7 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
         if lease.borrower != borrower || lease.ended {
             return Err(OwnershipError::NotParty(borrower));
         }
-        if lease.phase == Phase::Retrieved {
+        if matches!(lease.phase, Phase::Retrieved | Phase::Returning | Phase::Undone) {
             return Err(OwnershipError::WrongState(handle));
         }
         let guest = self.live_guest(borrower)?;
@@ -48,6 +48,7 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
             // Before anything is done, rather than after the last step.
             guest.tables.vacant(machine, range)?;
         }
+        self.make_sure(machine, index)?;
         if self.cleanse(machine, index)? == Step::Again {
             return Ok(Step::Again);
         }
@@ -86,7 +87,9 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
                 self.withdraw(machine, index, range)?;
             }
             Phase::Unconfirmed | Phase::Scrubbing => {}
-            Phase::Lent | Phase::Clean => return Err(OwnershipError::WrongState(handle)),
+            Phase::Lent | Phase::Clean | Phase::Returning | Phase::Undone => {
+                return Err(OwnershipError::WrongState(handle));
+            }
         }
         self.cleanse(machine, index)
     }
@@ -126,7 +129,10 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
             let range = checked_range(self.guest(lease.borrower)?, lease.ipa.get(), u64::from(lease.pages))?;
             self.withdraw(machine, index, range)?;
         }
-        let untouched = self.leases.get(index).phase == Phase::Lent;
+        let untouched = matches!(
+            self.leases.get(index).phase,
+            Phase::Lent | Phase::Returning | Phase::Undone
+        );
         if untouched || self.cleanse(machine, index)? == Step::Done {
             self.leases.get_mut(index).ended = true;
         }

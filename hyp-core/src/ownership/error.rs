@@ -2,6 +2,7 @@
 
 use crate::id::{Handle, VmId};
 use crate::stage2::{Reason, Refusal};
+use leasehold_hal::AssignError;
 use leasehold_memory_map::Ipa;
 
 /// Why a call was refused. A refused call changes nothing, unless the variant says otherwise.
@@ -29,7 +30,7 @@ pub enum OwnershipError {
     Hypervisor(Ipa),
     /// There are registers of a device, not RAM.
     Device(Ipa),
-    /// The page is in use as a mailbox of its holder.
+    /// The page is in use as a mailbox of its holder, or by firmware for it, or other masters have it.
     Pinned(Ipa),
     /// The VM already has something mapped there.
     Occupied(Ipa),
@@ -49,7 +50,7 @@ pub enum OwnershipError {
     NoMemory,
     /// All leases are in use. The value is how many there are.
     TooManyLeases(usize),
-    /// A VM cannot pin more pages. The value is the most.
+    /// A VM cannot pin, or have firmware use, more pages or ranges. The value is the most.
     TooManyPins(usize),
     /// The boot's ranges are not whole pages, or do not fit the tables.
     BadLayout {
@@ -61,6 +62,16 @@ pub enum OwnershipError {
     /// TLBs that hold translations of this VM did not confirm in time. The same call can be made again; until it
     /// succeeds the pages concerned stay with their old holder (a lend) or with nobody (all else).
     TimedOut(VmId),
+    /// The memory controller did not move the pages. A lend that it refuses is undone; where it does not even undo it in
+    /// time, and where it does not move back what is reclaimed or taken, nobody has the pages until it has: the same call,
+    /// or for a lend any later lend or reclaim, tries again.
+    Controller(AssignError),
+}
+
+impl From<AssignError> for OwnershipError {
+    fn from(error: AssignError) -> Self {
+        Self::Controller(error)
+    }
 }
 
 impl From<Refusal> for OwnershipError {

@@ -24,6 +24,11 @@ pub(super) enum Phase {
     Unconfirmed,
     /// Gone from the borrower; being scrubbed.
     Scrubbing,
+    /// On the way back to the owner: the memory controller has not said that it has moved all of it. Nobody sees it.
+    Returning,
+    /// A lend that failed, of which the memory controller has not said that it is undone. Nobody sees it, and nobody knows
+    /// the lease.
+    Undone,
 }
 
 /// A place in a lease, as a count of ranges and then pages.
@@ -143,6 +148,8 @@ pub(super) struct Lease {
     pub(super) pages: u32,
     /// How many of them went back to the owner before the rest. If any, the host's entries say which.
     pub(super) taken: u32,
+    /// The memory controller may have moved a page of it to the owner, who did not get it.
+    pub(super) unsure: bool,
     pub(super) ranges: Ranges,
 }
 
@@ -157,6 +164,7 @@ impl Lease {
         ipa: Ipa::new(0),
         pages: 0,
         taken: 0,
+        unsure: false,
         ranges: Ranges::EMPTY,
     };
 
@@ -222,6 +230,7 @@ impl<const N: usize> Leases<N> {
             ipa: Ipa::new(0),
             pages,
             taken: 0,
+            unsure: false,
             ranges,
         };
         handle
@@ -259,6 +268,13 @@ impl<const N: usize> Leases<N> {
     pub(super) fn in_use(&self) -> impl Iterator<Item = (Handle, &Lease)> {
         let used = self.slots.iter().take(usize::from(self.fresh));
         used.filter_map(|lease| lease.handle.map(|handle| (handle, lease)))
+    }
+
+    /// Some lease that failed and is not undone.
+    pub(super) fn some_undone(&self) -> Option<u8> {
+        let used = self.slots.iter().take(usize::from(self.fresh));
+        let wanted = |lease: &Lease| lease.handle.is_some() && lease.phase == Phase::Undone;
+        used.zip(0..).find_map(|(lease, index)| wanted(lease).then_some(index))
     }
 
     /// Some lease to `borrower` that has not ended.

@@ -34,10 +34,11 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
     ///
     /// # Errors
     /// All or nothing: after any error every page is the lender's as before. [`OwnershipError::TimedOut`] when not all
-    /// TLBs confirmed; the lender has its pages back then too.
-    pub fn lend(
+    /// TLBs confirmed; the lender has its pages back then too. [`OwnershipError::Controller`] when the memory controller
+    /// did not move them; the lender has its pages back as soon as that has undone what it did.
+    pub fn lend<M: Machine>(
         &mut self,
-        machine: &impl Machine,
+        machine: &M,
         lender: VmId,
         borrower: VmId,
         constituents: impl IntoIterator<Item = Constituent>,
@@ -46,12 +47,14 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
             return Err(OwnershipError::Denied(lender));
         }
         self.live_guest(borrower)?;
+        self.undo_some(machine);
         let index = self.leases.take()?;
         let mut ranges = Ranges::EMPTY;
         let lent = self
             .claim(machine, constituents, &mut ranges)
             .and_then(|(pages, claimed)| self.withhold(machine, index, &ranges, claimed).map(|()| pages));
         match lent {
+            Ok(pages) if M::MOVES => self.hand_over(machine, index, borrower, pages, ranges),
             Ok(pages) => Ok(self.leases.fill(index, borrower, pages, ranges)),
             Err(error) => {
                 self.restore(machine, ranges, None);
@@ -66,14 +69,15 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
     ///
     /// # Errors
     /// [`OwnershipError::NoSuchLease`], [`OwnershipError::NotParty`], [`OwnershipError::WrongState`] while the borrower
-    /// has it, [`OwnershipError::TimedOut`] when the borrower's TLBs have not confirmed.
+    /// has it, [`OwnershipError::TimedOut`] when the borrower's TLBs have not confirmed, [`OwnershipError::Controller`] when
+    /// the memory controller has not moved it.
     pub fn reclaim(&mut self, machine: &impl Machine, owner: VmId, handle: Handle) -> Result<Step, OwnershipError> {
         let index = self.leases.find(handle)?;
         if owner != VmId::HOST {
             return Err(OwnershipError::NotParty(owner));
         }
         match self.leases.get(index).phase {
-            Phase::Lent | Phase::Clean => {}
+            Phase::Lent | Phase::Clean | Phase::Returning | Phase::Undone => {}
             Phase::Retrieved => return Err(OwnershipError::WrongState(handle)),
             Phase::Unconfirmed | Phase::Scrubbing => {
                 if self.cleanse(machine, index)? == Step::Again {
@@ -81,12 +85,20 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
                 }
             }
         }
+        self.give_back(machine, index)?;
+        self.undo_some(machine);
+        Ok(Step::Done)
+    }
+
+    /// Gives a lease that nobody sees, and of which nobody's bytes are left but the owner's, back to the owner.
+    pub(super) fn give_back(&mut self, machine: &impl Machine, index: u8) -> Result<(), OwnershipError> {
+        self.move_back(machine, index)?;
         let lease = self.leases.get_mut(index);
         let holed = (lease.taken != 0).then_some(index);
         let ranges = core::mem::replace(&mut lease.ranges, Ranges::EMPTY);
         self.restore(machine, ranges, holed);
         self.leases.free(index);
-        Ok(Step::Done)
+        Ok(())
     }
 
     /// Claims every constituent and records it in `ranges`. Gives the number of pages, and where they are if `ranges` is
@@ -107,6 +119,9 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
             }
             if let Some(pin) = self.host.pins.iter().find(|pin| pin.overlaps(&range)) {
                 return Err(OwnershipError::Pinned(pin.start()));
+            }
+            if let Some(held) = self.holds.in_range(range) {
+                return Err(OwnershipError::Pinned(held));
             }
             claimed = self.claim_range(machine, range)?;
             if let Err(error) = ranges.push(machine, &mut self.pool, range) {
@@ -157,7 +172,7 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
 
     /// Gives claimed or withheld ranges back to the host, and forgets them. Of those of a lease that is `holed`, what
     /// names it still: the rest went back before, and may be in another lease by now.
-    fn restore(&mut self, machine: &impl Machine, mut ranges: Ranges, holed: Option<u8>) {
+    pub(super) fn restore(&mut self, machine: &impl Machine, mut ranges: Ranges, holed: Option<u8>) {
         for n in 0..ranges.len() {
             match (ranges.get(machine, n), holed) {
                 (Some(range), None) => self.host.tables.restore(machine, &mut self.pool, range),

@@ -11,6 +11,10 @@
 //!          +------> (owned) reclaim
 //! ```
 //!
+//! Where a memory controller moves memory between bus masters, it does so when no CPU and no SMMU leads anyone to the pages: as
+//! the last step of a lend, and on the way back after the scrub and before the owner's entries are valid
+//! ([`controller`]).
+//!
 //! In each of these phases the owner can have a page back alone ([`Ownership::take`]): it is scrubbed, and the lease goes
 //! on without it.
 //!
@@ -19,7 +23,9 @@
 //! of table entries and [`SCRUB_STEP_PAGES`] scrubs.
 
 mod borrow;
+mod controller;
 mod error;
+mod held;
 mod lease;
 mod lend;
 mod query;
@@ -27,6 +33,8 @@ mod take;
 
 pub use borrow::Step;
 pub use error::OwnershipError;
+use held::Holds;
+pub use held::{MAX_HOLDS, Use};
 pub use lease::{PAGES_PER_LEASE, RANGES_PER_LEASE};
 pub use lend::Constituent;
 pub use query::{LeaseInfo, LeaseState, PageState};
@@ -91,6 +99,9 @@ pub struct Ownership<const LEASES: usize, const VMS: usize> {
     guests: [Option<Vm>; VMS],
     guest_geometry: Option<Stage2Geometry>,
     leases: Leases<LEASES>,
+    /// How many lends failed and are not undone.
+    undone: u8,
+    holds: Holds,
 }
 
 impl<const LEASES: usize, const VMS: usize> Default for Ownership<LEASES, VMS> {
@@ -109,6 +120,8 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
             guests: [const { None }; VMS],
             guest_geometry: None,
             leases: Leases::new(),
+            undone: 0,
+            holds: Holds::NONE,
         }
     }
 

@@ -13,6 +13,8 @@ use leasehold_memory_map::{Address, Ipa, PAGE_SIZE, PageRange, PhysAddr};
 pub enum PageState {
     /// RAM of the host's that it can reach.
     Owned,
+    /// RAM of the host's that it has given to other masters, or to firmware, by a call to firmware.
+    Away,
     /// Registers that it can reach.
     Device,
     /// Nothing that it may reach: no memory, or registers that are hidden or answered by the hypervisor.
@@ -26,7 +28,8 @@ pub enum PageState {
         /// To whom.
         borrower: VmId,
     },
-    /// Taken from the borrower, but not confirmed by TLBs or not scrubbed yet: nobody sees it.
+    /// Taken from the borrower, but not confirmed by TLBs, not scrubbed, or not moved by the memory controller yet: nobody
+    /// sees it.
     InTransit {
         /// The lease.
         handle: Handle,
@@ -64,6 +67,7 @@ pub struct LeaseInfo {
 impl LeaseInfo {
     fn of(lease: &Lease) -> Self {
         let state = match lease.phase {
+            Phase::Returning | Phase::Undone => LeaseState::InTransit,
             _ if lease.ended => LeaseState::Ended,
             Phase::Lent | Phase::Clean => LeaseState::Lent,
             Phase::Retrieved => LeaseState::Retrieved(lease.ipa),
@@ -84,6 +88,9 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
         let owner = match self.host.tables.lookup(machine, ipa).0 {
             Entry::Leaf {
                 memory: Memory::Ram, ..
+            } if self.holds.is_away(ipa.page()) => return PageState::Away,
+            Entry::Leaf {
+                memory: Memory::Ram, ..
             } => return PageState::Owned,
             Entry::Leaf {
                 memory: Memory::Device, ..
@@ -101,7 +108,9 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
         let borrower = lease.borrower;
         match (lease.handle, lease.phase) {
             (None, _) => PageState::Hypervisor,
-            (Some(handle), Phase::Unconfirmed | Phase::Scrubbing) => PageState::InTransit { handle, borrower },
+            (Some(handle), Phase::Unconfirmed | Phase::Scrubbing | Phase::Returning | Phase::Undone) => {
+                PageState::InTransit { handle, borrower }
+            }
             (Some(handle), Phase::Lent | Phase::Clean | Phase::Retrieved) => PageState::Lent { handle, borrower },
         }
     }
@@ -141,9 +150,10 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
     ///
     /// # Errors
     /// [`OwnershipError::NoSuchVm`]; [`OwnershipError::Device`], [`OwnershipError::Hypervisor`] or
-    /// [`OwnershipError::NotOwner`] for what it cannot reach.
+    /// [`OwnershipError::NotOwner`] for what it cannot reach; [`OwnershipError::Pinned`] for what other masters have.
     pub fn translate(&self, machine: &impl Machine, vm: VmId, ipa: Ipa) -> Result<PhysAddr, OwnershipError> {
         let (entry, level) = self.vm(vm)?.tables.lookup(machine, ipa);
+        self.touchable(vm, ipa)?;
         let address = match entry {
             Entry::Leaf {
                 address,

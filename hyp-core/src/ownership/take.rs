@@ -22,13 +22,14 @@ pub enum GuestPage {
 impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
     /// Takes the page at `ipa` of the host's, which is lent, from its borrower, and gives it back to the host, as
     /// zeroes. In this order, so that nobody sees what the borrower had in it: the borrower's entry becomes one that its
-    /// next touch is told by; TLBs confirm that; the page is scrubbed; the host's entry becomes valid. The rest of the
-    /// lease stays as it is, and goes without the page from then on, also when it is retrieved once more.
+    /// next touch is told by; TLBs confirm that; the page is scrubbed; the memory controller, where there is one, moves it;
+    /// the host's entry becomes valid. The rest of the lease stays as it is, and goes without the page from then on, also when it is retrieved once more.
     ///
     /// # Errors
     /// [`OwnershipError::NotOwner`] when it is not lent, [`OwnershipError::Pinned`] when it is a mailbox of the
     /// borrower's, [`OwnershipError::NoMemory`] when there is no table for it alone,
-    /// [`OwnershipError::TimedOut`] when TLBs have not confirmed: who had what is as before.
+    /// [`OwnershipError::TimedOut`] when TLBs have not confirmed: who had what is as before. [`OwnershipError::Controller`]
+    /// when the memory controller has not moved it: the borrower does not have it any more, and nobody else.
     pub fn take(&mut self, machine: &impl Machine, ipa: Ipa) -> Result<(), OwnershipError> {
         let ipa = ipa.page();
         let missing = OwnershipError::NotOwner(ipa);
@@ -51,13 +52,17 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
                     return Err(OwnershipError::Pinned(at));
                 }
                 let (tables, pool) = self.guest_tables(borrower)?;
-                tables.poison(machine, pool, at).map_err(untaken)?;
+                // It is, if the memory controller did not do its part the last time.
+                if !tables.is_taken(machine, at) {
+                    tables.poison(machine, pool, at).map_err(untaken)?;
+                }
             }
             Phase::Unconfirmed => self.confirm_withdrawn(machine, index)?,
-            Phase::Lent | Phase::Clean | Phase::Scrubbing => {}
+            Phase::Lent | Phase::Clean | Phase::Scrubbing | Phase::Returning | Phase::Undone => {}
         }
         machine.scrub(ipa.host_phys());
         machine.settle();
+        self.move_page(machine, index, page)?;
         self.leases.get_mut(index).taken += 1;
         self.host.tables.restore(machine, &mut self.pool, page);
         self.publish_restored(machine);

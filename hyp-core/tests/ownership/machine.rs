@@ -6,7 +6,7 @@
 
 use crate::cache::{Line, Principal, Value};
 use crate::walker;
-use leasehold_hal::Vmid;
+use leasehold_hal::{AssignError, MemoryOwner, Vmid};
 use leasehold_hyp_core::{Machine, SyncError};
 use leasehold_memory_map::{Address, Ipa, PageRange, PhysAddr};
 use std::cell::RefCell;
@@ -38,6 +38,30 @@ pub enum Omission {
     LateScrub,
     /// Invalidations take effect when the next page has been scrubbed.
     LateSync,
+    /// The memory controller does nothing, and says that all is well.
+    Assign,
+    /// The memory controller does not take memory from the borrower's hands again, and says that all is well.
+    AssignBack,
+}
+
+/// What the memory controller does about moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Control {
+    /// What it is told.
+    Works,
+    /// It refuses what would move anything.
+    Refuses,
+    /// It moves every second page of those that are to move, first one set, then the other, and does not answer in time.
+    Late,
+}
+
+/// A memory controller.
+struct Controller {
+    control: Control,
+    /// Pages that are kept from the host's masters.
+    moved: BTreeSet<u64>,
+    /// Which of two sets is next.
+    odd: bool,
 }
 
 /// What may walk tables.
@@ -96,6 +120,7 @@ struct State {
     /// For whom the host loads.
     loading: Option<Principal>,
     omission: Option<Omission>,
+    controller: Option<Controller>,
     reads: u32,
     writes: u32,
     syncs: u32,
@@ -131,6 +156,7 @@ impl Sim {
             glimpsed: BTreeSet::new(),
             loading: None,
             omission,
+            controller: None,
             reads: 0,
             writes: 0,
             syncs: 0,
@@ -147,6 +173,27 @@ impl Sim {
     /// Follows the contents of a page of RAM.
     pub fn follow(&self, page: u64, value: Value) {
         self.0.borrow_mut().lines.insert(page, Line::new(value));
+    }
+
+    /// From now on there is a memory controller, and every master behind it that works for the host does all that it can.
+    pub fn control(&self, control: Control) {
+        let mut state = self.0.borrow_mut();
+        let new = || Controller {
+            control,
+            moved: BTreeSet::new(),
+            odd: false,
+        };
+        state.controller.get_or_insert_with(new).control = control;
+        state.observed = false;
+    }
+
+    /// Whether a page is kept from the host's masters.
+    pub fn is_moved(&self, page: u64) -> bool {
+        let state = self.0.borrow();
+        state
+            .controller
+            .as_ref()
+            .is_some_and(|controller| controller.moved.contains(&page))
     }
 
     /// Lets a VM run on tables.
@@ -327,6 +374,7 @@ impl State {
         self.observed = true;
         self.clock += 1;
         self.deciding.clear();
+        self.observe_masters();
         for (principal, root) in self.running.clone().into_values() {
             let agents: &[usize] = if principal.vmid == Vmid::HOST.get() {
                 &[CPU0, CPU1, SMMU]
@@ -339,6 +387,36 @@ impl State {
                     self.use_translations(agent, principal, ipa);
                 }
             }
+        }
+    }
+
+    /// The host's masters, which only the memory controller stands in the way of, read and write what they can.
+    fn observe_masters(&mut self) {
+        let Some(controller) = &self.controller else { return };
+        let host = Principal {
+            vmid: Vmid::HOST.get(),
+            life: 0,
+        };
+        for (page, line) in self
+            .lines
+            .iter_mut()
+            .filter(|(page, _)| !controller.moved.contains(page))
+        {
+            let others = line.visible().into_iter().filter(|value| !value.is_of(host));
+            self.glimpsed.extend(others.map(|value| (host, value, *page)));
+            line.maybe_write(Value::Secret(host));
+        }
+    }
+
+    /// What moves must not be within anybody's reach: who loses it would find it gone, who gets it is not to have it yet.
+    fn check_move(&mut self, page: u64) {
+        let leads = |tlb: &Tlb| {
+            let stage2 = tlb.stage2.keys().any(|&(_, _, pa, _)| pa == page);
+            stage2 || tlb.combined.iter().any(|&(.., pa)| pa == page)
+        };
+        if self.tlbs.iter().any(leads) {
+            self.broken
+                .push(format!("{page:#x} moves while a TLB leads somebody there"));
         }
     }
 
@@ -493,6 +571,45 @@ impl State {
 }
 
 impl Machine for Sim {
+    const MOVES: bool = true;
+
+    fn assign(&self, ranges: &[PageRange<PhysAddr>], to: MemoryOwner) -> Result<(), AssignError> {
+        let mut state = self.0.borrow_mut();
+        state.observe();
+        let Some(controller) = &mut state.controller else {
+            return Ok(());
+        };
+        let away = to == MemoryOwner::Borrower;
+        let pages = ranges.iter().flat_map(PageRange::pages).map(|page| page.get());
+        let mut pages: Vec<u64> = pages.filter(|page| controller.moved.contains(page) != away).collect();
+        let outcome = match controller.control {
+            Control::Works => Ok(()),
+            Control::Refuses if pages.is_empty() => Ok(()),
+            Control::Refuses => return Err(AssignError::Refused(-2)),
+            Control::Late => {
+                let mut mine = controller.odd;
+                controller.odd = !controller.odd;
+                pages.retain(|_| {
+                    mine = !mine;
+                    mine
+                });
+                Err(AssignError::Late)
+            }
+        };
+        let omission = state.omission;
+        for page in pages {
+            state.check_move(page);
+            let Some(controller) = &mut state.controller else { break };
+            match (away, omission) {
+                (_, Some(Omission::Assign)) | (false, Some(Omission::AssignBack)) => {}
+                (true, _) => _ = controller.moved.insert(page),
+                (false, _) => _ = controller.moved.remove(&page),
+            }
+        }
+        state.observed = false;
+        outcome
+    }
+
     fn read_entry(&self, table: PhysAddr, index: usize) -> u64 {
         let mut state = self.0.borrow_mut();
         state.reads += 1;

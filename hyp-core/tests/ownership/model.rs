@@ -1,6 +1,8 @@
 //! What each call must do, written as plainly as possible: per page who has it, per lease how far it is.
 
 use crate::cache::Principal;
+use crate::machine::Control;
+use leasehold_hal::AssignError;
 use leasehold_hyp_core::{Handle, OwnershipError as Error, PageState, RANGES_PER_LEASE, SCRUB_STEP_PAGES, Step, VmId};
 use leasehold_memory_map::Ipa;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +29,10 @@ pub enum Phase {
     /// Pages left to scrub.
     Scrubbing(usize),
     Clean,
+    /// The memory controller has not moved it back.
+    Returning,
+    /// The memory controller has not undone a lend that failed.
+    Undone,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +45,10 @@ pub struct Lease {
     pub ended: bool,
     /// Where the borrower had it when it lost it without confirmation.
     pub lingering: bool,
+    /// What the borrower lost, and the memory controller has not moved.
+    pub between: BTreeSet<u64>,
+    /// The memory controller may have moved a page of it.
+    pub unsure: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -61,6 +71,10 @@ pub struct Model {
     pub guests: BTreeMap<VmId, Guest>,
     pub host_pins: BTreeSet<u64>,
     pub stuck: BTreeSet<VmId>,
+    /// What the memory controller does, and which pages it keeps from the host's masters.
+    pub control: Option<Control>,
+    pub moved: BTreeSet<u64>,
+    odd: bool,
     pub lives: u32,
 }
 
@@ -77,6 +91,9 @@ impl Model {
             guests: BTreeMap::new(),
             host_pins: BTreeSet::new(),
             stuck: BTreeSet::new(),
+            control: None,
+            moved: BTreeSet::new(),
+            odd: false,
             lives: 0,
         }
     }
@@ -166,6 +183,90 @@ impl Model {
         }
     }
 
+    /// The memory controller moves pages.
+    fn assign(&mut self, pages: &[u64], away: bool) -> Result<(), Error> {
+        let Some(control) = self.control.filter(|_| !pages.is_empty()) else {
+            return Ok(());
+        };
+        // As many ranges as are moved at once. Tests have fewer in a lease that meets trouble.
+        let mut pages: Vec<u64> = pages
+            .iter()
+            .copied()
+            .filter(|page| self.moved.contains(page) != away)
+            .collect();
+        let outcome = match control {
+            Control::Works => Ok(()),
+            Control::Refuses if pages.is_empty() => Ok(()),
+            Control::Refuses => return Err(Error::Controller(AssignError::Refused(-2))),
+            Control::Late => {
+                let mut mine = self.odd;
+                self.odd = !self.odd;
+                pages.retain(|_| {
+                    mine = !mine;
+                    mine
+                });
+                Err(Error::Controller(AssignError::Late))
+            }
+        };
+        for page in pages {
+            if away {
+                self.moved.insert(page);
+            } else {
+                self.moved.remove(&page);
+            }
+        }
+        outcome
+    }
+
+    /// The pages that are in a lease still.
+    fn left(&self, handle: Handle) -> Vec<u64> {
+        let lease = &self.leases[&handle];
+        let left = lease.pages.iter().filter(|page| !lease.taken.contains(page));
+        left.copied().collect()
+    }
+
+    /// Which of some pages are kept from the host's masters, and which are next when the controller is late.
+    pub fn moved_in(&self, pages: &[u64]) -> (Vec<bool>, bool) {
+        let odd = self.odd && self.control == Some(Control::Late);
+        (pages.iter().map(|page| self.moved.contains(page)).collect(), odd)
+    }
+
+    /// Whether a lend of before is still to be undone.
+    pub fn has_undone(&self) -> bool {
+        self.leases.values().any(|lease| lease.phase == Phase::Undone)
+    }
+
+    /// A lend that failed is undone, if there is one.
+    pub fn undo_some(&mut self) {
+        let undone = self.leases.iter().filter(|(_, lease)| lease.phase == Phase::Undone);
+        if let Some(handle) = undone
+            .map(|(handle, _)| *handle)
+            .min_by_key(|handle| handle.raw() & 0xff)
+        {
+            self.undo(handle);
+        }
+    }
+
+    fn undo(&mut self, handle: Handle) {
+        if self.assign(&self.left(handle), false).is_ok() {
+            self.leases.remove(&handle);
+            self.lent.retain(|_, of| *of != handle);
+        }
+    }
+
+    /// The last step of a lend, whose pages are gone from the owner: it is recorded under `handle`, or undone.
+    pub fn hand_over(&mut self, handle: Handle, borrower: VmId, pages: Vec<u64>) -> Result<(), Error> {
+        self.lent(handle, borrower, pages.clone());
+        let moved = self.assign(&pages, true);
+        if moved.is_err() {
+            let lease = self.leases.get_mut(&handle).expect("just recorded");
+            lease.phase = Phase::Undone;
+            lease.ended = true;
+            self.undo(handle);
+        }
+        moved
+    }
+
     /// Records a lend that was done.
     pub fn lent(&mut self, handle: Handle, borrower: VmId, pages: Vec<u64>) {
         assert_eq!(handle.raw() >> 63, 1);
@@ -178,6 +279,8 @@ impl Model {
             phase,
             ended: false,
             lingering: false,
+            between: BTreeSet::new(),
+            unsure: false,
         };
         assert!(
             self.leases.insert(handle, lease).is_none(),
@@ -218,7 +321,7 @@ impl Model {
         if lease.borrower != by || lease.ended {
             return Err(Error::NotParty(by));
         }
-        if matches!(lease.phase, Phase::Retrieved(_)) {
+        if matches!(lease.phase, Phase::Retrieved(_) | Phase::Returning | Phase::Undone) {
             return Err(Error::WrongState(handle));
         }
         self.live(by)?;
@@ -237,6 +340,17 @@ impl Model {
         if fresh {
             self.vacant(by, ipa, count)?;
         }
+        if self.leases[&handle].unsure {
+            self.assign(&self.left(handle), true)?;
+            let lease = self.leases.get_mut(&handle).expect("found before");
+            lease.unsure = false;
+            let all = lease.pages.len();
+            match &mut lease.phase {
+                Phase::Lent(left) | Phase::Scrubbing(left) => *left = all,
+                phase @ Phase::Clean => *phase = Phase::Scrubbing(all),
+                _ => {}
+            }
+        }
         if self.cleanse(handle)? == Step::Done {
             self.vacant(by, ipa, count)?;
             self.leases.get_mut(&handle).expect("found before").phase = Phase::Retrieved(ipa);
@@ -247,6 +361,7 @@ impl Model {
 
     fn withdraw(&mut self, handle: Handle) -> Result<(), Error> {
         let lease = self.leases.get_mut(&handle).expect("found before");
+        lease.between.clear();
         if self.stuck.contains(&lease.borrower) {
             lease.phase = Phase::Unconfirmed;
             lease.lingering = true;
@@ -262,7 +377,9 @@ impl Model {
             return Err(Error::NotParty(by));
         }
         match lease.phase {
-            Phase::Lent(_) | Phase::Clean => return Err(Error::WrongState(handle)),
+            Phase::Lent(_) | Phase::Clean | Phase::Returning | Phase::Undone => {
+                return Err(Error::WrongState(handle));
+            }
             Phase::Retrieved(ipa) => {
                 let end = ipa + lease.pages.len() as u64 * PAGE;
                 if let Some(pin) = self.guests[&by].pins.range(ipa..end).next() {
@@ -288,8 +405,16 @@ impl Model {
         if dirty && self.cleanse(handle)? == Step::Again {
             return Ok(Step::Again);
         }
+        if let Err(error) = self.assign(&self.left(handle), false) {
+            let lease = self.leases.get_mut(&handle).expect("found before");
+            if lease.phase != Phase::Undone {
+                lease.phase = Phase::Returning;
+            }
+            return Err(error);
+        }
         self.leases.remove(&handle);
         self.lent.retain(|_, of| *of != handle);
+        self.undo_some();
         Ok(Step::Done)
     }
 
@@ -310,7 +435,7 @@ impl Model {
                 self.withdraw(handle)?;
                 false
             }
-            Phase::Lent(_) => true,
+            Phase::Lent(_) | Phase::Returning | Phase::Undone => true,
             _ => false,
         };
         if untouched || self.cleanse(handle)? == Step::Done {
@@ -332,17 +457,23 @@ impl Model {
                 if self.guests[&lease.borrower].pins.contains(&at) {
                     return Err(Error::Pinned(Ipa::new(at)));
                 }
-                if stuck {
+                if stuck && !lease.between.contains(&page) {
                     return Err(Error::TimedOut(lease.borrower));
                 }
+                lease.between.insert(page);
             }
             Phase::Unconfirmed if stuck => return Err(Error::TimedOut(lease.borrower)),
             Phase::Unconfirmed => {
                 lease.lingering = false;
                 lease.phase = Phase::Scrubbing(lease.pages.len());
             }
-            Phase::Lent(_) | Phase::Scrubbing(_) | Phase::Clean => {}
+            Phase::Lent(_) | Phase::Scrubbing(_) | Phase::Clean | Phase::Returning | Phase::Undone => {}
         }
+        let moved = self.assign(&[page], false);
+        let lease = self.leases.get_mut(&handle).expect("found before");
+        lease.unsure |= moved.is_err();
+        moved?;
+        lease.between.remove(&page);
         lease.taken.insert(page);
         self.lent.remove(&page);
         Ok(())
@@ -368,7 +499,7 @@ impl Model {
                 map.extend(lease.pages.iter().enumerate().map(|(n, page)| {
                     (
                         ipa + n as u64 * PAGE,
-                        Some(*page).filter(|page| !lease.taken.contains(page)),
+                        Some(*page).filter(|page| !lease.taken.contains(page) && !lease.between.contains(page)),
                     )
                 }));
             }
@@ -382,7 +513,7 @@ impl Model {
             return BTreeSet::from([VmId::HOST]);
         };
         let lease = &self.leases[handle];
-        let has = matches!(lease.phase, Phase::Retrieved(_)) || lease.lingering;
+        let has = (matches!(lease.phase, Phase::Retrieved(_)) && !lease.between.contains(&page)) || lease.lingering;
         if has {
             BTreeSet::from([lease.borrower])
         } else {
@@ -396,7 +527,9 @@ impl Model {
             let (handle, lease) = (*handle, &self.leases[handle]);
             let borrower = lease.borrower;
             return match lease.phase {
-                Phase::Unconfirmed | Phase::Scrubbing(_) => PageState::InTransit { handle, borrower },
+                Phase::Unconfirmed | Phase::Scrubbing(_) | Phase::Returning | Phase::Undone => {
+                    PageState::InTransit { handle, borrower }
+                }
                 _ => PageState::Lent { handle, borrower },
             };
         }

@@ -76,6 +76,7 @@ fn story() -> Vec<Call> {
 fn live(layout: Layout, omission: Option<Omission>) -> Result<(), String> {
     let mut world = World::with(Config {
         omission,
+        controlled: matches!(omission, None | Some(Omission::Assign | Omission::AssignBack)),
         ..Config::new(layout)
     })
     .unwrap();
@@ -170,4 +171,10 @@ fn instruction_caches_left_out_are_noticed() {
 #[test]
 fn invalidation_of_all_left_out_is_noticed() {
     noticed(Omission::InvalidateAll, "a TLB leads");
+}
+
+#[test]
+fn a_memory_controller_that_does_nothing_is_noticed() {
+    noticed(Omission::Assign, "is kept from masters");
+    noticed(Omission::AssignBack, "is kept from masters");
 }

@@ -1,7 +1,8 @@
 //! Any calls by anyone, in any order.
 
+use crate::machine::Control;
 use crate::model::PAGE;
-use crate::setting::{BLOCK, Call, EDGES, GUEST_IPAS, GUESTS, HYPERVISOR_END, RAM};
+use crate::setting::{BLOCK, Call, Config, EDGES, GUEST_IPAS, GUESTS, HYPERVISOR_END, RAM};
 use crate::world::{Answer, World};
 use leasehold_hyp_core::{Layout, VmId};
 use proptest::prelude::*;
@@ -79,6 +80,10 @@ fn call() -> impl Strategy<Value = Call> {
     ]
 }
 
+fn control() -> impl Strategy<Value = Call> {
+    select(vec![Control::Works, Control::Refuses, Control::Late]).prop_map(Call::Control)
+}
+
 /// Calls that get somewhere: a guest that has a lease, before anything else happens.
 fn beginning() -> impl Strategy<Value = Vec<Call>> {
     let guest = VmId::guest(0).unwrap();
@@ -100,7 +105,10 @@ fn beginning() -> impl Strategy<Value = Vec<Call>> {
 }
 
 fn run(layout: Layout, calls: &[Call]) -> Result<(), String> {
-    let mut world = World::new(layout);
+    run_in(World::new(layout), calls)
+}
+
+fn run_in(mut world: World, calls: &[Call]) -> Result<(), String> {
     for call in calls {
         _ = world.call(call)?;
     }
@@ -136,6 +144,17 @@ proptest! {
         calls in prop::collection::vec(call(), 1..40),
     ) {
         run(Layout::KeptPages, &[beginning, calls].concat()).map_err(TestCaseError::fail)?;
+    }
+
+    /// The memory controller fails as well, at any moment.
+    #[test]
+    fn any_calls_keep_every_invariant_with_a_memory_controller(
+        layout in select(vec![Layout::Blocks, Layout::KeptPages]),
+        beginning in beginning(),
+        calls in prop::collection::vec(prop_oneof![4 => call(), 1 => control()], 1..30),
+    ) {
+        let world = World::with(Config { controlled: true, ..Config::new(layout) }).unwrap();
+        run_in(world, &[beginning, calls].concat()).map_err(TestCaseError::fail)?;
     }
 
     /// A lease of any size comes all the way and back, and ends as it began.

@@ -1,6 +1,6 @@
 //! The machine that worlds are on, and what can be called in one.
 
-use crate::machine::Omission;
+use crate::machine::{Control, Omission};
 use crate::model::{Made, PAGE};
 use leasehold_hyp_core::{Layout, VmId};
 
@@ -119,6 +119,8 @@ pub enum Call {
         vm: VmId,
         stuck: bool,
     },
+    /// The memory controller does something else from now on.
+    Control(Control),
 }
 
 /// How a world is made.
@@ -126,6 +128,8 @@ pub enum Call {
 pub struct Config {
     pub layout: Layout,
     pub omission: Option<Omission>,
+    /// Whether there is a memory controller.
+    pub controlled: bool,
     pub ipa_bits: u8,
     pub pool_pages: u64,
     /// The pages that are looked at.
@@ -139,6 +143,7 @@ impl Config {
         Self {
             layout,
             omission: None,
+            controlled: false,
             ipa_bits: 40,
             pool_pages: POOL_PAGES,
             pages: EDGES.to_vec(),

@@ -1,7 +1,7 @@
 //! The real thing and the model side by side on a machine, and all that must hold after every call.
 
 use crate::cache::{Principal, Value};
-use crate::machine::Sim;
+use crate::machine::{Control, Sim};
 use crate::model::{Made, Model, PAGE, Phase};
 use crate::setting::{
     BLOCK, Call, Config, DEVICE_BLOCK, DEVICE_PAGE, GUESTS, HYPERVISOR, HYPERVISOR_END, LEASES, POOL, POOL_PAGES, RAM,
@@ -10,7 +10,8 @@ use crate::setting::{
 use crate::walker::{self, Leaf};
 use leasehold_hal::{MemoryAttributes, Stage2Geometry};
 use leasehold_hyp_core::{
-    Constituent, GuestPage, Handle, HostMap, Layout, LeaseState, Ownership, OwnershipError as Error, Step, VmId,
+    Constituent, GuestPage, Handle, HostMap, Layout, LeaseState, Ownership, OwnershipError as Error, PageState, Step,
+    VmId,
 };
 use leasehold_memory_map::{AddrRange, Address, Ipa, PageRange, PhysAddr, PhysRange};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +40,9 @@ pub struct World {
     /// As of the last call, unless that was replayed.
     now: Option<Tables>,
 }
+
+/// Names a lease that is gone before anybody could see it.
+const NOBODYS: Handle = Handle::from_raw(1 << 63 | 0xff);
 
 /// The contents of all tables by address, and how many tables are left.
 pub type Tables = (BTreeMap<u64, Vec<u64>>, u32);
@@ -72,10 +76,15 @@ impl World {
         }
         sim.watch(1, config.pages.clone());
         sim.run(host, real.host_root().get());
+        if config.controlled {
+            sim.control(Control::Works);
+        }
+        let mut model = Model::new(made, 1 << config.ipa_bits, LEASES, GUESTS);
+        model.control = config.controlled.then_some(Control::Works);
         Ok(Self {
             sim,
             real,
-            model: Model::new(made, 1 << config.ipa_bits, LEASES, GUESTS),
+            model,
             handles: vec![Handle::from_raw(0x1234)],
             ran: BTreeSet::from([VmId::HOST]),
             config,
@@ -94,6 +103,7 @@ impl World {
     pub fn call(&mut self, call: &Call) -> Result<Outcome, Violation> {
         let before = self.now.take().unwrap_or_else(|| self.tables());
         let model_before = self.model.clone();
+        let undone = model_before.has_undone();
         let lapsed = self.sim.has_lapsed(1);
         self.sim
             .keep(self.untouched(call), self.config.layout == Layout::Blocks);
@@ -111,7 +121,8 @@ impl World {
         let changes_on_error = matches!(
             call,
             Call::Relinquish { .. } | Call::Reclaim { .. } | Call::Destroy(_) | Call::Take { .. }
-        );
+        ) || undone
+            || self.model.has_undone();
         let after = self.tables();
         if real.is_err() && !changes_on_error {
             ensure!(
@@ -175,11 +186,22 @@ impl World {
             Call::Lend { by, to, ranges } => {
                 let constituents = ranges.iter().map(|&(address, pages)| Constituent { address, pages });
                 let outcome = real.lend(sim, *by, *to, constituents);
-                let expected = model.lend(*by, *to, ranges);
-                if let (Ok(handle), Ok(pages)) = (outcome, &expected) {
+                if *by == VmId::HOST && model.guests.get(to).is_some_and(|guest| !guest.ending) {
+                    model.undo_some();
+                }
+                let mut expected = model.lend(*by, *to, ranges);
+                // A lend that the memory controller has failed has a handle, which nobody is told.
+                let unnamed = |page: &u64| match real.host_page_state(sim, Ipa::new(*page)) {
+                    PageState::InTransit { handle, .. } => handle,
+                    _ => NOBODYS,
+                };
+                if let Ok(pages) = expected.clone() {
+                    let handle = outcome.unwrap_or_else(|_| unnamed(&pages[0]));
                     assert!(!self.handles.contains(&handle), "a handle names one lease, ever");
-                    model.lent(handle, *to, pages.clone());
-                    self.handles.push(handle);
+                    expected = model.hand_over(handle, *to, pages.clone()).map(|()| pages);
+                    if outcome.is_ok() {
+                        self.handles.push(handle);
+                    }
                 }
                 (outcome.map(|_| Answer::Done), expected.map(|_| Answer::Done))
             }
@@ -235,6 +257,11 @@ impl World {
                 };
                 (outcome.map(|()| Answer::Done), expected.map(|_| Answer::Done))
             }
+            Call::Control(control) => {
+                sim.control(*control);
+                model.control = Some(*control);
+                (Ok(Answer::Done), Ok(Answer::Done))
+            }
             Call::Stick { vm, stuck } => {
                 sim.stick(vm.vmid().get(), *stuck);
                 if *stuck {
@@ -251,8 +278,11 @@ impl World {
     fn untouched(&self, call: &Call) -> BTreeSet<u64> {
         let own = |page: &u64| made(*page) == Made::Ram && !self.model.lent.contains_key(page);
         let mut pages: BTreeSet<_> = self.config.pages.iter().copied().filter(own).collect();
+        // A lend that failed may be undone before this one.
+        let mut model = self.model.clone();
+        model.undo_some();
         if let Call::Lend { by, to, ranges } = call
-            && matches!(self.model.lend(*by, *to, ranges), Ok(_) | Err(Error::TimedOut(_)))
+            && matches!(model.lend(*by, *to, ranges), Ok(_) | Err(Error::TimedOut(_)))
         {
             for &(start, count) in ranges {
                 pages.retain(|page| *page < start || *page >= start + u64::from(count) * PAGE);
@@ -285,6 +315,15 @@ impl World {
         ensure!(broken.is_empty(), "{broken:?}");
         self.check_tlbs()?;
         self.check_contents()?;
+        if self.config.controlled {
+            for page in &self.config.pages {
+                let (real, model) = (self.sim.is_moved(*page), self.model.moved.contains(page));
+                ensure!(
+                    real == model,
+                    "{page:#x} is kept from masters: {real}, should be {model}"
+                );
+            }
+        }
         let mixed = self.sim.mixed();
         ensure!(mixed.is_none(), "a TLB holds entries of two sizes for {mixed:x?}");
 
@@ -394,9 +433,11 @@ impl World {
             let lease = self.model.lent.get(&page).map(|handle| &self.model.leases[handle]);
             let holder = match lease {
                 None => VmId::HOST,
+                Some(lease) if lease.between.contains(&page) => continue,
                 Some(lease) if matches!(lease.phase, Phase::Retrieved(_)) => lease.borrower,
                 Some(lease) => {
-                    let clean = lease.phase != Phase::Clean || line.reads() == BTreeSet::from([Value::Zero]);
+                    let clean =
+                        lease.phase != Phase::Clean || lease.unsure || line.reads() == BTreeSet::from([Value::Zero]);
                     ensure!(clean, "{page:#x} is given back with {line:?}");
                     continue;
                 }
@@ -454,14 +495,36 @@ impl World {
         Ok(())
     }
 
+    /// Lends that come to nothing, after which those are undone that failed before.
+    fn undo_all(&mut self) -> Result<(), Violation> {
+        let vm = VmId::guest(0).unwrap();
+        let nothing = Call::Lend {
+            by: VmId::HOST,
+            to: vm,
+            ranges: Vec::new(),
+        };
+        if self.model.has_undone() {
+            _ = self.call(&Call::Create(vm))?;
+            for _ in 0..LEASES {
+                _ = self.call(&nothing)?;
+            }
+            _ = self.call(&Call::Destroy(vm))?;
+        }
+        Ok(())
+    }
+
     /// Ends everything in the ordinary way: all is as it was at boot.
     pub fn wind_up(&mut self) -> Result<(), Violation> {
         for vm in [VmId::HOST].into_iter().chain((0..GUESTS).filter_map(VmId::guest)) {
             _ = self.call(&Call::Stick { vm, stuck: false })?;
         }
+        if self.config.controlled {
+            _ = self.call(&Call::Control(Control::Works))?;
+        }
         for vm in self.model.guests.keys().copied().collect::<Vec<_>>() {
             while self.call(&Call::Destroy(vm))? == Ok(Answer::Again) {}
         }
+        self.undo_all()?;
         for lease in 0..self.handles.len() {
             while self.call(&Call::Reclaim { by: VmId::HOST, lease })? == Ok(Answer::Again) {}
         }

@@ -413,6 +413,11 @@ pub struct TwinBus(pub Arc<Machine>);
 
 impl Bus for TwinBus {
     type Io = ModelIo;
+    type Firmware = leasehold_hal::NoFirmware;
+
+    fn firmware(&self) -> Option<Self::Firmware> {
+        None
+    }
 
     fn registers(&self, range: PhysRange) -> ModelIo {
         let found = self.0.blocks.iter().find(|(block, _)| *block == range);

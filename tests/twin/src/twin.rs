@@ -9,11 +9,12 @@ use crate::profile::Profile;
 use leasehold_drivers::smmu::v3::model::SimMemory;
 use leasehold_hal::{Console, SocError};
 use leasehold_hyp_core::arch::build_machine;
-use leasehold_hyp_core::board::{AttachedOf, Board};
+use leasehold_hyp_core::board::{AttachedOf, Board, ControllerOf};
 use leasehold_hyp_core::boot::{self, BootError, Booted, Parts};
 use leasehold_hyp_core::{El2, Ownership, Unit};
 use leasehold_memory_map::PhysRange;
 use leasehold_trees::Tree;
+use spin::mutex::SpinMutex;
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -35,6 +36,8 @@ pub struct Twin<B: Board> {
     pub ownership: Box<TwinOwnership>,
     /// The IOMMU as EL2 has it.
     pub unit: Unit<AttachedOf<B>>,
+    /// What moves memory between masters, where EL2 uses one.
+    pub memory_controller: SpinMutex<Option<ControllerOf<B>>>,
     /// What came of the boot.
     pub booted: Result<Booted<B>, BootError>,
     /// What went out on the log channel, decoded.
@@ -82,9 +85,11 @@ impl<B: Board> Twin<B> {
         drop(build_machine::take_log());
         let mut ownership = Box::new(Ownership::new());
         let unit = Unit::new();
+        let memory_controller = SpinMutex::new(None);
         let parts = Parts {
             ownership: &mut *ownership,
             unit: &unit,
+            memory: &memory_controller,
         };
         let mut console = B::console().map_err(|error: SocError| format!("there is no log channel: {error:?}"))?;
         let booted = boot::run::<B, _, _, _>(&platform, loaded.blob.0, parts);
@@ -96,15 +101,16 @@ impl<B: Board> Twin<B> {
             loaded,
             ownership,
             unit,
+            memory_controller,
             booted,
             log,
         })
     }
 
     /// Who owns what, and the hands with which that changes.
-    pub fn hands(&mut self) -> (&mut TwinOwnership, El2<'_, TwinCpu, AttachedOf<B>>) {
+    pub fn hands(&mut self) -> (&mut TwinOwnership, El2<'_, TwinCpu, AttachedOf<B>, ControllerOf<B>>) {
         let cpu = TwinCpu(self.platform.memory.clone());
-        (&mut self.ownership, El2::new(cpu, &self.unit))
+        (&mut self.ownership, El2::new(cpu, &self.unit, &self.memory_controller))
     }
 }
 

@@ -4,6 +4,7 @@ use super::block::{Block, Interrupt, Source};
 use crate::list::List;
 use leasehold_drivers::smmu::v2::{Access, Instance, Streams};
 use leasehold_drivers::{gpio, llcc, rpmh};
+use leasehold_hal::SmcPolicy;
 use leasehold_memory_map::{Kept, PhysRange};
 
 /// A system on a chip.
@@ -311,6 +312,8 @@ pub struct Scm {
     pub block: Block,
     /// The first name in the node's `compatible`.
     pub compatible: &'static str,
+    /// What a host may call.
+    pub policy: SmcPolicy,
 }
 
 impl Gic {

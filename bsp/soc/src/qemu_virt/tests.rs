@@ -18,6 +18,11 @@ struct Nowhere;
 
 impl Bus for Nowhere {
     type Io = Mmio;
+    type Firmware = leasehold_hal::NoFirmware;
+
+    fn firmware(&self) -> Option<Self::Firmware> {
+        None
+    }
 
     fn registers(&self, range: PhysRange) -> Mmio {
         panic!("touches {range:?}")

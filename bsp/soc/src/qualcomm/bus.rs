@@ -1,7 +1,9 @@
 //! How a SoC's parts reach their registers: on the machine itself, or on models.
 
+use leasehold_drivers::firmware::Smc;
 use leasehold_drivers::mmio::{Io, Mmio};
 use leasehold_drivers::smmu::v3::{MEMORY_BYTES, StaticMemory};
+use leasehold_hal::Firmware;
 use leasehold_memory_map::{Address, PhysAddr, PhysRange};
 
 /// What is behind physical addresses.
@@ -12,6 +14,8 @@ use leasehold_memory_map::{Address, PhysAddr, PhysRange};
 pub trait Bus: Send + Sync {
     /// A way to one block's registers.
     type Io: Io + Send + Sync;
+    /// What is behind SMC.
+    type Firmware: Firmware;
 
     /// The registers at `range`: a whole block's, as the SoC's description has them. Asked for once for each block that
     /// is EL2's, and for no other.
@@ -20,6 +24,9 @@ pub trait Bus: Send + Sync {
     /// Memory that an SMMUv3 and its driver share, [`MEMORY_BYTES`] aligned to as many: the same each time, and given to
     /// one unit alone. `None` where there is none.
     fn smmu_memory(&self) -> Option<(Self::Io, PhysRange)>;
+
+    /// The firmware behind SMC, if there is any beyond PSCI.
+    fn firmware(&self) -> Option<Self::Firmware>;
 }
 
 /// What an SMMUv3 and its driver share.
@@ -35,7 +42,8 @@ impl Identity {
     /// # Safety
     /// The registers that the SoC's description calls EL2's ([`registers`](super::registers)) are there, mapped at their
     /// own addresses as device memory, and the program's image at its own as Inner Shareable write-back memory, for ever.
-    /// Nothing else in the program drives them.
+    /// Nothing else in the program drives them. Where a board's policy lets the host call firmware, there is one at EL3 that
+    /// keeps to Arm DEN0028.
     #[must_use]
     pub const unsafe fn new() -> Self {
         Self(())
@@ -44,6 +52,7 @@ impl Identity {
 
 impl Bus for Identity {
     type Io = Mmio;
+    type Firmware = Smc;
 
     fn registers(&self, range: PhysRange) -> Mmio {
         // SAFETY: `new`'s caller vouches for the registers that are asked for, which are a description's; the drivers let
@@ -56,5 +65,10 @@ impl Bus for Identity {
         let range = PhysRange::new(start, MEMORY_BYTES as u64).ok()?;
         // SAFETY: `new`'s caller vouches for the image, where `SMMU_MEMORY` is, and nothing else in it refers to that.
         Some((unsafe { Mmio::identity(range) }, range))
+    }
+
+    fn firmware(&self) -> Option<Smc> {
+        // SAFETY: `new`'s caller vouches for the firmware; the core gives it no address that it has not vetted.
+        Some(unsafe { Smc::new() })
     }
 }

@@ -24,7 +24,7 @@ use crate::description::{Gic as GicDescription, SocDescription, Uart};
 use leasehold_drivers::interrupt::Gic;
 use leasehold_drivers::interrupt::gicv2::Gicv2;
 use leasehold_drivers::interrupt::gicv3::Gicv3;
-use leasehold_hal::{InterruptController, InterruptError, Soc, SocError};
+use leasehold_hal::{InterruptController, InterruptError, NoMemoryController, Soc, SocError};
 use leasehold_memory_map::{Address, GicVersion, MachineTree, PhysRange};
 
 /// A SoC.
@@ -120,6 +120,8 @@ impl<B: Bus> Soc for Qualcomm<B> {
     type Iommu = Units<B::Io>;
     type InterruptController = Gic<B::Io>;
     type Console = Port<B::Io>;
+    type MemoryController = NoMemoryController;
+    type Firmware = B::Firmware;
 
     fn ipa_bits(&self) -> u8 {
         self.description.ipa_bits
@@ -147,6 +149,10 @@ impl<B: Bus> Soc for Qualcomm<B> {
     fn iommu(&mut self) -> Result<Option<Units<B::Io>>, SocError> {
         take(&mut self.iommu_taken)?;
         Units::find(&self.bus, self.description.smmus)
+    }
+
+    fn firmware(&mut self) -> Option<B::Firmware> {
+        self.bus.firmware()
     }
 }
 

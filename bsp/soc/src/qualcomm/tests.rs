@@ -88,6 +88,11 @@ impl Io for Place {
 
 impl Bus for Bench {
     type Io = Place;
+    type Firmware = leasehold_hal::NoFirmware;
+
+    fn firmware(&self) -> Option<Self::Firmware> {
+        None
+    }
 
     fn registers(&self, range: PhysRange) -> Place {
         match range {
@@ -280,6 +285,11 @@ struct Silent;
 
 impl Bus for Silent {
     type Io = Place;
+    type Firmware = leasehold_hal::NoFirmware;
+
+    fn firmware(&self) -> Option<Self::Firmware> {
+        None
+    }
 
     fn registers(&self, range: PhysRange) -> Place {
         panic!("{range:?} is touched")

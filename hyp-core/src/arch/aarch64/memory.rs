@@ -68,6 +68,13 @@ impl Cpu {
         Self::entry(page, offset / 8).load(Ordering::Relaxed)
     }
 
+    /// The doubleword at `at`, aligned, as every observer has it: also one that a VM has written past its caches.
+    pub fn load_fresh(&self, at: PhysAddr) -> u64 {
+        barrier::clean_invalidate(at.get() as usize, 8);
+        barrier::dsb_sy();
+        self.load(at.page(), at.page_offset() as usize)
+    }
+
     /// Writes that doubleword.
     pub fn store(&self, page: PhysAddr, offset: usize, value: u64) {
         Self::entry(page, offset / 8).store(value, Ordering::Relaxed);

@@ -3,6 +3,7 @@
 use crate::ffa::{MailboxError, Malformed};
 use crate::ownership::OwnershipError;
 use leasehold_abi::ffa;
+use leasehold_hal::AssignError;
 
 /// Why a call was refused. It has changed nothing, unless [`OwnershipError`] says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +118,8 @@ const fn ownership_code(error: &OwnershipError) -> i32 {
         | OwnershipError::VmExists(_)
         | OwnershipError::Denied(_)
         | OwnershipError::WrongState(_) => ffa::DENIED,
-        OwnershipError::TimedOut(_) => ffa::ABORTED,
+        OwnershipError::Controller(AssignError::Refused(_) | AssignError::Partial { .. }) => ffa::DENIED,
+        OwnershipError::TimedOut(_) | OwnershipError::Controller(AssignError::Late) => ffa::ABORTED,
     }
 }
 

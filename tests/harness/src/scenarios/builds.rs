@@ -4,7 +4,7 @@ use super::host::DEMO;
 use super::{Context, Needs, Scenario, Verdict, sabotage, steps};
 
 /// The builds of a board whose demo is to pass. What is left out on purpose in some of them the demo does not look at.
-const GOOD: [&str; 10] = [
+const GOOD: [&str; 12] = [
     "release",
     "dev",
     "break-stage1-invalidation",
@@ -15,6 +15,8 @@ const GOOD: [&str; 10] = [
     "poison-hpfar-dev",
     "gunyah-exit",
     "gunyah-exit-dev",
+    "stub-firmware",
+    "stub-firmware-dev",
 ];
 
 /// The builds whose demo is to fail.

@@ -7,6 +7,7 @@ mod bad_input;
 mod bench;
 mod builds;
 mod entry;
+mod firmware;
 mod host;
 mod linux;
 mod machine;
@@ -101,6 +102,7 @@ pub fn all() -> Vec<Scenario> {
         bench::scenarios(),
         linux::scenarios(),
         policies::scenarios(),
+        firmware::scenarios(),
         returns::scenarios(),
         served::scenarios(),
         sdei::scenarios(),

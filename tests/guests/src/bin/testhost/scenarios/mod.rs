@@ -9,6 +9,7 @@ mod conserve;
 mod deputy;
 mod entered;
 mod fault_classes;
+mod firmware;
 mod given;
 mod lost;
 mod many;
@@ -37,7 +38,7 @@ type Run = fn(&mut Host);
 const WITHOUT: [&str; 2] = ["selftest", "alike"];
 
 /// Each scenario's name.
-const ALL: [(&str, Run); 26] = [
+const ALL: [(&str, Run); 27] = [
     ("selftest", selftest::run),
     ("warm-tlb", warm_tlb::run),
     ("bad-lend", bad_lend::run),
@@ -64,6 +65,7 @@ const ALL: [(&str, Run); 26] = [
     ("tenants", tenants::run),
     ("unmapped", unmapped::run),
     ("entered", entered::run),
+    ("firmware", firmware::run),
 ];
 
 fn main(tree: u64) -> ! {
