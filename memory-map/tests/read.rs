@@ -61,6 +61,32 @@ fn a_pci_bridge_that_no_smmu_contains_is_named() {
 }
 
 #[test]
+fn a_bridge_behind_a_contained_one_is_contained_with_it() {
+    let bridge = |name: &str| Tree::new(name).text("device_type", "pci");
+    let host = |name| bridge(name).child(bridge("pcie@0").child(bridge("pcie@0,0")));
+    let bypass = |tree: Tree| {
+        let blob = tree.blob();
+        let machine = MachineTree::parse(blob.bytes()).unwrap();
+        machine.bypass().map(|name| name.as_str().to_owned())
+    };
+    let contained = || host("pcie@1000").cells("iommu-map", &[0, 1, 0, 0x1_0000]);
+    let soc = |children: Vec<Tree>| {
+        let soc = children.into_iter().fold(Tree::new("soc"), Tree::child);
+        Tree::root().child(soc)
+    };
+    assert_eq!(bypass(soc(vec![contained()])), None);
+    assert_eq!(bypass(Tree::root().child(contained())), None);
+    // Another one beside it is not, whichever comes first.
+    let other = || Some("pcie@2000".to_owned());
+    assert_eq!(bypass(soc(vec![contained(), host("pcie@2000")])), other());
+    assert_eq!(bypass(soc(vec![host("pcie@2000"), contained()])), other());
+    assert_eq!(
+        bypass(Tree::root().child(contained()).child(host("pcie@2000"))),
+        other()
+    );
+}
+
+#[test]
 fn qemu_with_gicv2() {
     let blob = fixture("virt-gicv2.dtb");
     let tree = MachineTree::parse(blob.bytes()).unwrap();

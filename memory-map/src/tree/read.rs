@@ -68,8 +68,13 @@ impl<'a> MachineTree<'a> {
         tree.read_reservations()?;
         let mut walk = Walk::new(&fdt);
         let mut section = Section::Other;
+        // Where the PCI host bridge is that the walk is in: what is in it is behind it.
+        let mut bridge = usize::MAX;
         while let Some(step) = walk.step()? {
             let Step::Enter(node) = step else { continue };
+            if node.depth <= bridge {
+                bridge = tree.read_bridge(&node)?;
+            }
             match node.depth {
                 1 => tree.compatible = node.compatible.unwrap_or_default(),
                 2 => {
@@ -81,6 +86,17 @@ impl<'a> MachineTree<'a> {
             }
         }
         Ok(tree)
+    }
+
+    /// Notes a PCI host bridge that no IOMMU contains. Returns the depth of a host bridge, the greatest number for all else.
+    fn read_bridge(&mut self, node: &Node<'a>) -> Result<usize, TreeError> {
+        if node.device_type != Some(b"pci\0") {
+            return Ok(usize::MAX);
+        }
+        if node.get("iommu-map")?.is_none() {
+            self.bypass.get_or_insert(NodeName::new(node.name));
+        }
+        Ok(node.depth)
     }
 
     fn read_reservations(&mut self) -> Result<(), TreeError> {
@@ -265,11 +281,6 @@ impl<'a> MachineTree<'a> {
                 None => return Err(node.error("method", Fault::Missing)),
             };
             only(&mut self.psci, conduit, "PSCI nodes", node)
-        } else if node.device_type == Some(b"pci\0") {
-            if node.get("iommu-map")?.is_none() {
-                self.bypass.get_or_insert(NodeName::new(node.name));
-            }
-            Ok(())
         } else {
             self.timer |= node.is_any(&["arm,armv8-timer"]);
             Ok(())

@@ -8,8 +8,9 @@ use crate::tree::{Module, NodeName};
 use heapless::Vec;
 use leasehold_fdt::{Fdt, Property};
 
-/// How many of the kept nodes, and of the nodes in them, may have a phandle.
-const MAX_PROVIDERS: usize = 96;
+/// How many of the kept nodes, and of the nodes in them, may have a phandle. Of the trees of Qualcomm's boards in Linux 7.3
+/// X1E80100's needs the most, some 200 with its trace units.
+const MAX_PROVIDERS: usize = 384;
 /// How many bytes the paths of the kept nodes may have, with a NUL each. QEMU's `virt` without its 32 virtio transports
 /// needs 700; the longest path in Linux 6.12's Qualcomm trees has 91.
 const MAX_PATHS: usize = 2048;
@@ -18,7 +19,7 @@ const MAX_PATHS: usize = 2048;
 struct Provider {
     phandle: u32,
     /// How many cells follow the phandle where an `iommus` or `msi-parent` names it.
-    cells: usize,
+    cells: u16,
     /// Whether interrupts are routed by it.
     interrupts: bool,
 }
@@ -87,7 +88,8 @@ impl Withheld {
         };
         let provider = Provider {
             phandle,
-            cells: cells.and_then(|cells| value::u32(cells).ok()).unwrap_or(0) as usize,
+            // No list is as long as the most that there can be.
+            cells: u16::try_from(cells.and_then(|cells| value::u32(cells).ok()).unwrap_or(0)).unwrap_or(u16::MAX),
             interrupts: node.get("interrupt-controller")?.is_some(),
         };
         self.providers.push(provider).map_err(|_| WriteError::TooMany {
@@ -162,7 +164,7 @@ impl Withheld {
                     node: NodeName::new(node.name),
                 });
             };
-            if let Some(last) = provider.cells.checked_sub(1) {
+            if let Some(last) = usize::from(provider.cells).checked_sub(1) {
                 words.nth(last);
             }
         }
