@@ -60,8 +60,9 @@ pub fn start(machine: &Machine, told: &str) {
 
 /// Live, with an entry for each stream of the root bus.
 fn smmu_on() {
+    let table = &raw mut STREAM_TABLE;
     // SAFETY: one CPU, nobody has a reference; the SMMU comes later.
-    let table = unsafe { &mut *(&raw mut STREAM_TABLE) };
+    let table = unsafe { &mut *table };
     for entry in &mut table.0 {
         *entry = [BYPASS, AS_THEY_COME, 0, 0, 0, 0, 0, 0];
     }

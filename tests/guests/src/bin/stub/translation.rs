@@ -34,8 +34,9 @@ static mut PAGES: Table = Table([0; 512]);
 pub fn on(entry: u64, bytes: u64, vhe: bool) {
     let normal = VALID | ACCESSED | INNER_SHAREABLE | NORMAL;
     let index = |address: u64, size: u64| (address / size % 512) as usize;
+    let tables = [&raw mut ROOT, &raw mut BLOCKS, &raw mut PAGES];
     // SAFETY: one CPU, and nobody has a reference.
-    let (root, blocks, pages) = unsafe { (&mut *(&raw mut ROOT), &mut *(&raw mut BLOCKS), &mut *(&raw mut PAGES)) };
+    let [root, blocks, pages] = tables.map(|table| unsafe { &mut *table });
     root.0[0] = VALID | ACCESSED;
     root.0[index(entry, GIB)] = (&raw const *blocks) as u64 | TABLE;
     blocks.0[index(entry, BLOCK)] = (&raw const *pages) as u64 | TABLE;
