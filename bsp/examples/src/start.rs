@@ -116,7 +116,8 @@ extern "C" fn example_map() {
     let every = if at_el2 { BLOCK | EL2_ALONE } else { BLOCK };
     for gib in 0..512 {
         let is_image = (start / GIB..=end / GIB).contains(&gib);
-        let entry = gib * GIB | every | if is_image { NORMAL } else { NEVER };
+        let kind = if is_image { NORMAL } else { NEVER };
+        let entry = (gib * GIB) | every | kind;
         // SAFETY: inside of the table, which nobody else looks at yet.
         unsafe { TABLE.0.get().cast::<u64>().add(gib as usize).write_volatile(entry) };
     }
