@@ -123,7 +123,7 @@ fn boot<B: Board, P: Platform, const LEASES: usize, const VMS: usize>(
     let geometry = memory::geometry(soc.ipa_bits(), &features)?;
     let layout = memory::layout(iommu.as_ref().map(Iommu::bbm_level), &features);
     let machine = El2::new(platform.cpu(), parts.iommu, parts.iommu_stale);
-    let pool = memory::host(
+    let pool = memory::host_memory(
         &mut map,
         &soc,
         interrupts.trapped_frames(),
