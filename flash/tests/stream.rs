@@ -53,6 +53,21 @@ fn encode(frame: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn plain_text_is_a_line_at_error_level() {
+    let line = "EL2 stopped: the image is at 0x41200000";
+    let log = [LOG, b"\0", line.as_bytes(), b"\0"].concat();
+    let last = events(&log).pop();
+    assert!(matches!(last, Some(Event::Log(log)) if log.level == Some(Level::Error) && log.message == line));
+    // Without its end, or not from its beginning, or with other bytes in it, it is a loss.
+    for broken in ["EL2 stopped: wait", "it has stopped\0", "EL2 stopped: \u{1}\0"] {
+        assert!(
+            matches!(events(broken.as_bytes()).pop(), Some(Event::Lost { .. })),
+            "{broken:?}"
+        );
+    }
+}
+
+#[test]
 fn every_kind_of_value() {
     let expected = [
         "bytes [1, 2, 3]",

@@ -9,8 +9,8 @@ use leasehold_memory_map::{Kept, MachineTree, PhysAddr, PhysRange};
 pub enum El2Entry {
     /// At EL2.
     Loader,
-    /// At EL1 under Gunyah, which leaves EL2 when it is asked to: one call, made by the start code. A loader that enters at EL2 will
-    /// do too.
+    /// At EL1 under Gunyah, which leaves EL2 when it is asked to: one call, made by the start code. A loader that
+    /// enters at EL2 will do too.
     GunyahExit,
 }
 
@@ -31,8 +31,8 @@ pub struct BoardConfig {
     pub load_address: PhysAddr,
     /// At which exception level it is entered.
     pub entry: El2Entry,
-    /// Registers that EL2 itself uses, in whole pages: the log channel, the interrupt controller, the SMMU. Mapped before
-    /// anything is known of the machine.
+    /// Registers that EL2 itself uses, in whole pages: the log channel, the interrupt controller, the SMMU. Mapped
+    /// before anything is known of the machine.
     pub registers: &'static [PhysRange],
     /// Where RAM can be. The tree may have less, never more.
     pub ram: &'static [PhysRange],
@@ -40,15 +40,14 @@ pub struct BoardConfig {
     pub kept: &'static [Kept<'static>],
     /// What is done when the host touches what it has lent.
     pub policy: Policy,
-    /// ISS2 (bits 55:32) and DFSC (bits 5:0) of the ESR_EL1 by which `new-syndrome` tells a host's kernel that stage 2 has
-    /// refused it: for kernels that are built to know them.
+    /// ISS2 (bits 55:32) and DFSC (bits 5:0) of the ESR_EL1 by which `new-syndrome` tells a host's kernel that stage 2
+    /// has refused it: for kernels that are built to know them.
     pub new_syndrome: u64,
     /// Whether `leasehold.fault=`, `leasehold.log=` and `leasehold.uncontained=accept` in EL2's boot arguments change
     /// anything: on test boards.
     pub overrides: bool,
-    /// Bus masters that no SMMU contains, by name; PCI host bridges without an `iommu-map` in the tree are found at boot.
-    /// Where there are any, lending is refused unless
-    /// [`accept_uncontained`](Self::accept_uncontained).
+    /// Bus masters that no SMMU contains, by name; PCI host bridges without an `iommu-map` in the tree are found at
+    /// boot. Where there are any, lending is refused unless [`accept_uncontained`](Self::accept_uncontained).
     pub uncontained_masters: &'static [&'static str],
     /// The board's author accepts that these masters can reach lent memory.
     pub accept_uncontained: bool,

@@ -1,6 +1,6 @@
 //! Sizes that the image's linker script and the core must agree on. The boards' build scripts read them from here.
 
-/// The most CPUs that a machine may have. X1E80100 has as many. Each takes some 160 KiB of the image's memory, the most of
+/// The most CPUs that a machine may have. X1E80100 has as many. Each takes 93 KiB of the image's memory, the most of
 /// them for a decoy's tables (`arch/aarch64/step.rs`).
 pub const MAX_CPUS: usize = 12;
 

@@ -1,23 +1,25 @@
 //! The board of `docs/porting.md`, built as it stands there: in a workspace of its own under `target/`, with everything else
 //! linked from here.
+//!
+//! Cargo tells packages apart by their place below the workspace. So what both have is built once; only the crate that looks
+//! for boards, and finds others there, has another place ([`COMMON`]).
 
 use crate::build::{self, Image};
 use crate::setup::toolchain::{BARE_TARGET, Toolchain};
 use crate::workspace;
 use anyhow::{Context, Result, ensure};
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 /// What a board's folder needs beside it.
-const ROOMS: [&str; 7] = [
-    "abi",
-    "bsp",
-    "drivers",
-    "hyp-core",
-    "memory-map",
-    "boards/common",
-    ".cargo",
-];
+const ROOMS: [&str; 6] = ["abi", "bsp", "drivers", "hyp-core", "memory-map", ".cargo"];
+
+/// Where `boards/common` is there.
+const COMMON: &str = "boards/found";
+
+/// The build script that boards name.
+const LINK: &str = "boards/common/link.rs";
 
 /// A file of the example: its path, and what is in it.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,10 +74,12 @@ pub fn build_example(toolchain: &Toolchain) -> Result<Image> {
 /// Makes the workspace in `folder`.
 fn lay_out(folder: &Path, doc: &str) -> Result<()> {
     let root = workspace::root();
-    fs::create_dir_all(folder.join("boards"))?;
+    fs::create_dir_all(folder.join("boards/common"))?;
     for room in ROOMS {
-        std::os::unix::fs::symlink(root.join(room), folder.join(room))?;
+        symlink(root.join(room), folder.join(room))?;
     }
+    symlink(root.join("boards/common"), folder.join(COMMON))?;
+    symlink(root.join(LINK), folder.join(LINK))?;
     let manifest: String = fs::read_to_string(root.join("Cargo.toml"))?;
     fs::write(folder.join("Cargo.toml"), boards_alone(&manifest)?)?;
     fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock"))?;
@@ -89,18 +93,20 @@ fn lay_out(folder: &Path, doc: &str) -> Result<()> {
     Ok(())
 }
 
-/// The workspace's manifest with the folders of `boards/` as its only members.
+/// The workspace's manifest with the example as its only member.
 fn boards_alone(manifest: &str) -> Result<String> {
     let mut text = manifest.to_owned();
     for (list, replacement) in [
-        ("\nmembers = [", "\nmembers = [\"boards/*\"]"),
+        ("\nmembers = [", "\nmembers = [\"boards/example\"]"),
         ("\ndefault-members = [", ""),
     ] {
         let start = text.find(list).with_context(|| format!("Cargo.toml has no {list}"))?;
         let end = text[start..].find(']').context("a list ends")? + start + 1;
         text.replace_range(start..end, replacement);
     }
-    Ok(text)
+    let common = "path = \"boards/common\"";
+    ensure!(text.contains(common), "Cargo.toml has no {common}");
+    Ok(text.replace(common, &format!("path = \"{COMMON}\"")))
 }
 
 #[cfg(test)]

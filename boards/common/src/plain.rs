@@ -40,8 +40,8 @@ impl<D: Described, M: PlainMachine> Board for PlainBoard<D, M> {
     }
 
     fn soc(tree: &MachineTree<'_>) -> Result<Self::Soc, SocError> {
-        // SAFETY: as above; the core calls this once, after it has mapped the image and `CONFIG.registers` for good, and
-        // drives the interrupt controller through what it gets here alone.
+        // SAFETY: as above; the core calls this once, after it has mapped the image and `CONFIG.registers` for good,
+        // and drives the interrupt controller through what it gets here alone.
         unsafe { Plain::new(tree) }
     }
 }

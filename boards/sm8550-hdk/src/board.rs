@@ -4,6 +4,10 @@ use leasehold_boards::soc::sm8550::{self, SM8550};
 use leasehold_boards::{Description, El2Entry, Firmware, Machine, PhysAddr, Policy, STOCK_LINUX, Tier, Tree, qualcomm};
 
 /// The board.
+#[allow(
+    clippy::single_range_in_vec_init,
+    reason = "a list of ranges, which happens to have one"
+)]
 pub const BOARD: Description = Description {
     name: "sm8550-hdk",
     title: "Qualcomm SM8550 HDK",

@@ -53,8 +53,9 @@ pub enum Watchdogs {
 
 /// A machine: the parts that the core needs, each given away once, and where devices are.
 ///
-/// Parts are brought up when they are taken; each then lives in a lock, or in none, of the core's own. The log channel is
-/// not among them: the board brings it up before anything else of the machine is known, so that the rest can be reported.
+/// Parts are brought up when they are taken; each then lives in a lock, or in none, of the core's own. The log channel
+/// is not among them: the board brings it up before anything else of the machine is known, so that the rest can be
+/// reported.
 pub trait Soc {
     /// What contains devices.
     type Iommu: Iommu;
@@ -74,8 +75,8 @@ pub trait Soc {
     /// interrupt controller a bus master.
     fn hidden(&self) -> &[PhysRange];
 
-    /// Stops the watchdogs that the loader has left running, or pets those that cannot be stopped, so that the host has their
-    /// whole time.
+    /// Stops the watchdogs that the loader has left running, or pets those that cannot be stopped, so that the host has
+    /// their whole time.
     fn calm_watchdogs(&mut self) -> Watchdogs {
         Watchdogs::Quiet
     }
@@ -86,7 +87,8 @@ pub trait Soc {
     /// [`SocError::Taken`], [`SocError::Interrupts`], [`SocError::Mismatch`].
     fn interrupt_controller(&mut self) -> Result<Self::InterruptController, SocError>;
 
-    /// Brings up the IOMMU, so that it refuses every stream but those of masters that firmware left running. `None` on a machine that has none.
+    /// Brings up the IOMMU, so that it refuses every stream but those of masters that firmware left running. `None` on
+    /// a machine that has none.
     ///
     /// # Errors
     /// [`SocError::Taken`], [`SocError::Iommu`], [`SocError::IommuMemory`].

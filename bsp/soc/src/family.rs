@@ -109,7 +109,8 @@ pub const fn gpu_smmu(
         kind: SmmuUnitKind::V2(Instance {
             registers: reg[0],
             access: Access::LeftAlone,
-            implementation: Implementation::Mmu500(Prefetch::Off),
+            // It is not touched, so it does not matter who made it.
+            implementation: Implementation::Other,
             walks,
             streams: &[],
             tbus: None,

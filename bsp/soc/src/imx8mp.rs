@@ -1,5 +1,5 @@
-//! NXP i.MX 8M Plus (reference manual IMX8MPRM, chapter "Memory Maps"; Linux, `freescale/imx8mp.dtsi`), as QEMU 10.0 has it
-//! (`hw/arm/fsl-imx8mp.c`).
+//! NXP i.MX 8M Plus (reference manual IMX8MPRM, chapter "Memory Maps"; Linux, `freescale/imx8mp.dtsi`), as QEMU 10.0
+//! has it (`hw/arm/fsl-imx8mp.c`).
 //!
 //! Four Cortex-A53 and a GIC-500. The SoC has no SMMU.
 

@@ -1,7 +1,8 @@
-//! Machines that come to an interrupt controller, a log port and windows to devices, none of them behind an SMMU: each is
-//! a constant, and the type of its port.
+//! Machines that come to an interrupt controller, a log port and windows to devices, none of them behind an SMMU: each
+//! is a constant, and the type of its port.
 //!
-//! The host sees devices where they are. As nothing contains their masters, lending is refused unless the board accepts it.
+//! The host sees devices where they are. As nothing contains their masters, lending is refused unless the board accepts
+//! it.
 
 use crate::qualcomm::{Bus, Identity};
 use core::marker::PhantomData;
@@ -96,7 +97,8 @@ impl<M: PlainMachine> Plain<M> {
     ///
     /// # Safety
     /// This is machine `M`. The registers that its description calls EL2's are mapped at their own addresses as device
-    /// memory, for ever. There is one such value in the program, and nothing else in it drives the interrupt controller.
+    /// memory, for ever. There is one such value in the program, and nothing else in it drives the interrupt
+    /// controller.
     pub unsafe fn new(tree: &MachineTree<'_>) -> Result<Self, SocError> {
         // SAFETY: as the caller vouches.
         let bus = unsafe { Identity::new() };

@@ -32,7 +32,8 @@ impl ImxWatchdog<Mmio> {
     /// The watchdog with its registers at `registers`, as it is: off or running.
     ///
     /// # Safety
-    /// `registers` are those of an i.MX watchdog, mapped at their own addresses as device memory, and nobody else drives it.
+    /// `registers` are those of an i.MX watchdog, mapped at their own addresses as device memory, and nobody else
+    /// drives it.
     #[must_use]
     pub unsafe fn new(registers: PhysRange) -> Self {
         // SAFETY: as the caller vouches; a watchdog accesses no memory.

@@ -243,8 +243,8 @@ impl Machine {
         self.memory.first().map_or(0, |memory| memory.start) & !(GIB - 1)
     }
 
-    /// RAM that the tree does not give: what lies below, between and above is the hypervisor's, or not there. Only what lies
-    /// between the machine's first RAM and the last memory of the tree.
+    /// RAM that the tree does not give: what lies below, between and above is the hypervisor's, or not there. Only what
+    /// lies between the machine's first RAM and the last memory of the tree.
     pub fn holes(&self) -> Vec<Range, 8> {
         let mut holes = Vec::new();
         let mut at = self.ram_base();

@@ -91,14 +91,16 @@ fn translate(bus: Node<'_>, address: u64, len: u64) -> Option<u64> {
             continue;
         }
         let ((child, size), (parent, _)) = (cells(bus), cells(above));
-        if child == 3 {
-            return None; // PCI's own addresses, which have a kind in front.
+        // PCI's own addresses have three cells, the first of them a kind.
+        if !(1..=2).contains(&child) || !(1..=2).contains(&parent) {
+            return None;
         }
         at = ranges.chunks_exact(child + parent + size).find_map(|entry| {
             let (from, rest) = entry.split_at(child);
             let (to, size) = rest.split_at(parent);
             let offset = at.checked_sub(number(from))?;
-            (offset.checked_add(len)? <= number(size)).then(|| number(to) + offset)
+            (offset.checked_add(len)? <= number(size)).then_some(())?;
+            number(to).checked_add(offset)
         })?;
     }
     Some(at)
@@ -114,6 +116,9 @@ pub fn pci_windows(node: Node<'_>) -> Vec<Span> {
         return Vec::new();
     }
     let ((child, size), (parent, _)) = (cells(node), cells(above));
+    if child != 3 || !(1..=2).contains(&parent) {
+        return Vec::new();
+    }
     let entries = ranges.chunks_exact(child + parent + size);
     entries
         .filter_map(|entry| {
@@ -349,4 +354,74 @@ pub fn stream_runs(node: Node<'_>) -> Vec<Option<StreamRun>> {
         })
     });
     entries.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::Tree;
+
+    /// QEMU's `virt`, with PCI behind an SMMU.
+    fn virt() -> Tree {
+        Tree::read(include_bytes!("../../../memory-map/tests/data/virt-gicv3.dtb")).unwrap()
+    }
+
+    fn words(words: &[u32]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.to_be_bytes()).collect()
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let tree = virt();
+        let again = Tree::read(&tree.write()).unwrap();
+        assert_eq!(again, tree);
+        assert!(tree.nodes().count() > 30 && tree.at("/pl011@9000000").is_some());
+    }
+
+    #[test]
+    fn registers_and_interrupts_are_as_the_cpu_and_the_gic_have_them() {
+        let tree = virt();
+        let port = tree.at("/pl011@9000000").unwrap();
+        assert_eq!(registers(port), [Span::new(0x0900_0000, 0x1000)]);
+        let expected = Interrupt {
+            intid: 33,
+            trigger: Trigger::LevelHigh,
+        };
+        assert_eq!(interrupts(port), [Some(expected)]);
+        assert_eq!(expected.to_string(), "SPI 1 level-high");
+        let cpu = tree.at("/cpus/cpu@0").unwrap();
+        assert!(registers(cpu).is_empty(), "no bus of the CPU's own is in memory");
+        let pcie = tree.nodes().find(|node| node.kind() == "pcie").unwrap();
+        assert!(pci_windows(pcie).contains(&Span::new(0x1000_0000, 0x2eff_0000)));
+    }
+
+    #[test]
+    fn maps_of_streams_are_read_in_both_forms() {
+        let mut tree = virt();
+        let pcie = tree.nodes().find(|node| node.has("iommu-map")).unwrap();
+        let map = pcie.words("iommu-map").unwrap();
+        let smmu = tree.by_phandle(map[1]).unwrap().id();
+        let (id, phandle) = (pcie.id(), map[1]);
+        let runs = |tree: &Tree| {
+            let runs = stream_runs(tree.node(id));
+            runs.into_iter()
+                .map(|run| run.map(|run| (run.requester, run.first, run.count)))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(runs(&tree), [Some((0, 0, 0x1_0000))]);
+        // As up to Linux 6.19, and as from 7.0 on, at an SMMU whose streams have a mask.
+        tree.set(smmu, "#iommu-cells", &words(&[2]));
+        let expected = [Some((0, 0x1c80, 1)), Some((0x100, 0x1c81, 1))];
+        tree.set(
+            id,
+            "iommu-map",
+            &words(&[0, phandle, 0x1c80, 1, 0x100, phandle, 0x1c81, 1]),
+        );
+        assert_eq!(runs(&tree), expected);
+        let five = [0, phandle, 0x1c80, 0, 1, 0x100, phandle, 0x1c81, 0, 1];
+        tree.set(id, "iommu-map", &words(&five));
+        assert_eq!(runs(&tree), expected);
+        tree.set(id, "iommu-map", &words(&[0, 0x7777, 0, 1]));
+        assert_eq!(runs(&tree), [None]);
+    }
 }

@@ -67,6 +67,7 @@ fn refuse() -> Result<(), String> {
     golden::check(virt.name, "refusals.txt", &refusals::all(&tree)?)
 }
 
+/// Those that run in CI boot there for real.
 fn every_board_has_one() -> Result<(), String> {
     let missing: Vec<_> = leasehold_boards::all()
         .iter()

@@ -1,4 +1,5 @@
-//! The Cadence UART of Zynq and Zynq UltraScale+ (AMD UG1085, chapter "UART Controllers"; registers: UG1087, module UART).
+//! The Cadence UART of Zynq and Zynq UltraScale+ (AMD UG1085, chapter "UART Controllers"; registers: UG1087, module
+//! UART).
 //!
 //! [`Console`] never waits. The `embedded_io` traits wait as those traits do, but with a bound, and then fail.
 
@@ -66,7 +67,8 @@ impl CadenceUart<Mmio> {
     /// [`init`](Self::init).
     ///
     /// # Safety
-    /// `registers` are those of a Cadence UART, mapped at their own addresses as device memory, and nobody else drives it.
+    /// `registers` are those of a Cadence UART, mapped at their own addresses as device memory, and nobody else drives
+    /// it.
     #[must_use]
     pub unsafe fn new(registers: PhysRange) -> Self {
         // SAFETY: as the caller vouches; the block accesses no memory.

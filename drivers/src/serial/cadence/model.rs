@@ -1,4 +1,5 @@
-//! A Cadence UART that acts: a FIFO of 64, a line that a test moves. It panics where a driver does what the manual forbids.
+//! A Cadence UART that acts: a FIFO of 64, a line that a test moves. It panics where a driver does what the manual
+//! forbids.
 
 use super::registers::{BDIVR, BRGR, CONTROL, CR, IDR, MR, SR, STATUS, TXRX};
 use crate::mmio::{Io, Width};

@@ -1,4 +1,5 @@
-//! The UART of i.MX SoCs (i.MX 8M Plus reference manual, IMX8MPRM, chapter "Universal Asynchronous Receiver/Transmitter").
+//! The UART of i.MX SoCs (i.MX 8M Plus reference manual, IMX8MPRM, chapter "Universal Asynchronous
+//! Receiver/Transmitter").
 //!
 //! [`Console`] never waits. The `embedded_io` traits wait as those traits do, but with a bound, and then fail.
 
@@ -50,7 +51,8 @@ impl ImxUart<Mmio> {
     /// [`init`](Self::init).
     ///
     /// # Safety
-    /// `registers` are those of an i.MX UART, mapped at their own addresses as device memory, and nobody else drives it.
+    /// `registers` are those of an i.MX UART, mapped at their own addresses as device memory, and nobody else drives
+    /// it.
     #[must_use]
     pub unsafe fn new(registers: PhysRange) -> Self {
         // SAFETY: as the caller vouches; the block accesses no memory.

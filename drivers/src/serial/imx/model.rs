@@ -1,4 +1,5 @@
-//! An i.MX UART that acts: FIFOs of 32, a line that a test moves. It panics where a driver does what the manual forbids.
+//! An i.MX UART that acts: FIFOs of 32, a line that a test moves. It panics where a driver does what the manual
+//! forbids.
 
 use super::registers::{BIR, BMR, CR1, CR2, CR3, CR4, FCR, RXD, SR2, TS, TXD, UCR1, UCR2, URXD, USR2, UTS};
 use crate::mmio::{Io, Width};

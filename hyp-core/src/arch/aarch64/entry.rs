@@ -1,9 +1,9 @@
 //! The first instructions: from whatever a loader hands over to EL2 with its MMU off and all that it runs on known.
 //!
-//! A loader may leave the MMU and caches on, at EL2 or at EL1 under Gunyah; the registers of an earlier owner of EL2, in
-//! the layout of VHE too; interrupts pending. Nothing of it is taken over: what is dirty is cleaned, what counts for EL2
-//! itself is written here, and what counts for the host in [`init_cpu`](super::host::init_cpu). What cannot be coped with
-//! is said in plain text, as nothing stands yet that a log line needs.
+//! A loader may leave the MMU and caches on, at EL2 or at EL1 under Gunyah; the registers of an earlier owner of EL2,
+//! in the layout of VHE too; interrupts pending. Nothing of it is taken over: what is dirty is cleaned, what counts for
+//! EL2 itself is written here, and what counts for the host in [`init_cpu`](super::host::init_cpu). What cannot be
+//! coped with is said in plain text, as nothing stands yet that a log line needs.
 
 use super::calls::park;
 use super::sysreg::read;
@@ -20,11 +20,12 @@ const CACHES: u64 = 1 << 2;
 /// SCTLR_ELx.M: the MMU is on.
 const MMU: u64 = 1;
 
-/// The call by which Gunyah is asked to leave EL2: SiP service, 32 bits, function 0x121, and how its arguments are typed.
-/// On RB3 Gen 2 (Qualcomm's U-Boot, arch/arm/mach-snapdragon/include/mach/gunyah_exit_boot0.h; edk2-platforms,
-/// KodiakPkg/Library/KodiakLib/KodiakHelper.S). It answers 0, at EL2; 1 where it was pre-empted; else it has refused: 4 where it
-/// was asked before in this boot, 0x37 where the secure world does not say whether it may, 0x10 and 0x11 where it could not clean up
-/// the SMMU (edk2-flange, edk2-qualcomm, GunyahExit.S: seen on one QCS6490 board, unconfirmed on others).
+/// The call by which Gunyah is asked to leave EL2: SiP service, 32 bits, function 0x121, and how its arguments are
+/// typed. On RB3 Gen 2 (Qualcomm's U-Boot, arch/arm/mach-snapdragon/include/mach/gunyah_exit_boot0.h; edk2-platforms,
+/// KodiakPkg/Library/KodiakLib/KodiakHelper.S). It answers 0, at EL2; 1 where it was pre-empted; else it has refused: 4
+/// where it was asked before in this boot, 0x37 where the secure world does not say whether it may, 0x10 and 0x11 where
+/// it could not clean up the SMMU (edk2-flange, edk2-qualcomm, GunyahExit.S: seen on one QCS6490 board, unconfirmed on
+/// others).
 const GUNYAH_EXIT: u64 = 0x0200_0121;
 const GUNYAH_EXIT_TYPES: u64 = 0x23;
 /// How often a call that was pre-empted is made again at most. How often is needed is published nowhere.
@@ -170,8 +171,8 @@ lh_park:
     wfe
     b       lh_park
 
-    // MMU and caches off, and what else decides how EL2 translates, whoever had it before. Code that runs from here on is
-    // clean in memory. E2H stays 1 only on a CPU that has nothing else.
+    // MMU and caches off, and what else decides how EL2 translates, whoever had it before. Code that runs from here on
+    // is clean in memory. E2H stays 1 only on a CPU that has nothing else.
 lh_el2_off:
     ldr     x1, ={sctlr_el2}
     msr     sctlr_el2, x1
@@ -209,7 +210,8 @@ lh_clean_file:
     dsb     sy
     ret
 
-    // The same for the whole image, of which nothing stays in a cache. With the MMU off, as a loader may have mapped less.
+    // The same for the whole image, of which nothing stays in a cache. With the MMU off, as a loader may have mapped
+    // less.
 lh_purge_image:
     adr     x0, _start
     adrp    x1, __image_end
@@ -302,8 +304,8 @@ pub(crate) fn vhe_only() -> bool {
 
 /// Says why the image does not run here, where there is a channel to say it on, and stops.
 ///
-/// Runs with the MMU off, at EL1, EL2 or EL3, and where the image is not linked for: so without formatting, whose tables
-/// are addresses, and without atomics.
+/// Runs with the MMU off, at EL1, EL2 or EL3, and where the image is not linked for: so without formatting, whose
+/// tables are addresses, and without atomics.
 pub(crate) fn refuse(reason: u64, detail: u64, linked: PhysAddr, console: Option<&mut impl Console>) -> ! {
     if let Some(console) = console {
         let mut line = PlainLine(console);

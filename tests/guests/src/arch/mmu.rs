@@ -63,8 +63,8 @@ pub const fn user(a: u64) -> u64 {
 
 const USER_WINDOW: u64 = 128 * GIB;
 
-/// Where what is at physical address `a`, in the first gigabyte of RAM, may be mapped for an EL0 with AArch32. Nothing is
-/// mapped there of itself.
+/// Where what is at physical address `a`, in the first gigabyte of RAM, may be mapped for an EL0 with AArch32. Nothing
+/// is mapped there of itself.
 pub const fn narrow(a: u64) -> u64 {
     a % GIB + 3 * GIB
 }

@@ -158,20 +158,20 @@ fn dma_at_leasehold(context: &Context<'_>) -> Verdict {
     lives(&machine, &["the device is through"]).map(drop)
 }
 
-/// A watchdog of 10 s that a loader has started 6 s before, and that the host does not pet in 6 s: EL2 has to.
+/// A watchdog of 4 s that a loader has started 2.5 s before, and that the host does not pet in 2.2 s: EL2 has to.
 fn watchdog(context: &Context<'_>) -> Verdict {
     let hardware = Hardware::Imx8mp;
     let machine = context.hardware(hardware)?.kernel(context.guest("testhost")?);
     let machine = super::bare_metal(machine)
         .initrd(context.guest("testguest")?)
-        .bootargs("scenario=entered wait-ms=6000")
+        .bootargs("scenario=entered wait-ms=2200")
         .args(["-icount", "shift=5,sleep=off"]);
     let board = context
         .artifacts
         .machines
         .get(hardware.board())
         .ok_or("the board was not built")?;
-    let state = "state=watchdog half-seconds=20 wait-ms=6000";
+    let state = "state=watchdog half-seconds=8 wait-ms=2500";
     let outcome = lives(&started(context, machine, board, state, LINKED)?, &[])?;
     if outcome.has(Source::El2, "a watchdog runs: petted") {
         Ok(())

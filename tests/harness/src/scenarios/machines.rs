@@ -1,6 +1,6 @@
 //! Machines other than the usual one: GICv2, CPUs without break-before-make level 2 (whose tables of 4 KiB pages are
-//! kept), and one, two and eight CPUs. Each value is met with each kind of work, not each value with each other. And QEMU's
-//! machines other than `virt`, with the main job but for its DMA.
+//! kept), and one, two and eight CPUs. Each value is met with each kind of work, not each value with each other. And
+//! QEMU's machines other than `virt`, with the main job but for its DMA.
 
 use super::{HOST_DEMO, LINUX_DEMO, Needs, Scenario, steps};
 use crate::hardware::Hardware;

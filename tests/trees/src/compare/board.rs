@@ -95,7 +95,7 @@ fn compare_pins(subject: &mut Subject<'_>) {
         .as_chunks::<2>()
         .0
         .iter()
-        .map(|[first, count]| format!("{first}..{}", first + count));
+        .map(|[first, count]| format!("{first}..{}", u64::from(*first) + u64::from(*count)));
     let described = subject
         .board
         .reserved_pins

@@ -51,7 +51,11 @@ fn found(node: Node<'_>) -> Vec<Found<'_>> {
         .collect()
 }
 
-/// A run of streams as ids with masks. A run that is a whole aligned power of two is one.
+/// How many ids an SMMU has at most, whose ids are as wide as the descriptions'.
+const MOST: u32 = 1 << 16;
+
+/// A run of streams as ids with masks. A run that is a whole aligned power of two is one; one that is longer than any
+/// SMMU's ids is all that there are.
 fn expand(run: StreamRun) -> Vec<Stream> {
     let stream = |id, mask| Stream {
         smmu: run.smmu,
@@ -60,6 +64,7 @@ fn expand(run: StreamRun) -> Vec<Stream> {
     };
     match run.count {
         count if count.is_power_of_two() && run.first.is_multiple_of(count) => vec![stream(run.first, count - 1)],
+        MOST.. => vec![stream(0, u32::MAX)],
         count => (0..count).map(|n| stream(run.first.wrapping_add(n), 0)).collect(),
     }
 }
@@ -70,6 +75,9 @@ fn is_below(node: Node<'_>, top: Node<'_>) -> bool {
 
 /// Whether each of a stream's ids is among others': a run of single ones is as good as one with a mask.
 fn is_among(stream: Stream, others: impl Iterator<Item = Stream> + Clone) -> bool {
+    if stream.mask.count_ones() > MOST.ilog2() {
+        return false;
+    }
     let is = |id: u32| others.clone().any(|other| (other.id ^ id) & !other.mask == 0);
     let free: Vec<u32> = (0..u32::BITS)
         .map(|bit| 1 << bit)

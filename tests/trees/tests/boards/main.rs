@@ -87,6 +87,10 @@ fn of_kernel(kernel: &'static str, folders: &[PathBuf]) -> Vec<Trial> {
         let test = move || memory::image_fits(board, &of);
         trials.push(needs(there, name("what_is_reserved_is_left_alone"), test));
         let of = folder.clone();
+        trials.push(needs(there, name("damage_is_told"), move || {
+            mutations::damage(board, &of)
+        }));
+        let of = folder.clone();
         trials.push(needs(there, name("every_changed_property_is_told"), move || {
             mutations::all(board, &of)
         }));

@@ -6,7 +6,7 @@ use leasehold_memory_map::Address;
 use leasehold_soc::description::SocDescription;
 use leasehold_trees::known::{self, Fact};
 use leasehold_trees::values::{interrupts, is_gic, registers, stream_runs, streams};
-use leasehold_trees::{Node, NodeId, Tree, compare};
+use leasehold_trees::{Node, NodeId, Tree, check, compare};
 use std::path::Path;
 
 /// How far a base is moved, and a range grown.
@@ -52,11 +52,11 @@ fn of_blocks(soc: &SocDescription, tree: &Tree) -> Vec<Change> {
             let (start, len) = (described.start().get(), described.len());
             (found.start, found.len) == (start, len)
         });
-        if !block.reg.is_empty() && as_described {
-            changes.extend(moved(node));
+        if as_described {
+            changes.extend((0..block.reg.len()).filter_map(|entry| moved(node, entry)));
         }
-        if !block.interrupts.is_empty() && !node.has("interrupts-extended") {
-            changes.extend(rewired(node));
+        if !node.has("interrupts-extended") {
+            changes.extend((0..block.interrupts.len()).flat_map(|entry| rewired(node, entry)));
         }
     }
     changes
@@ -67,8 +67,54 @@ fn of_reserved(tree: &Tree) -> Vec<Change> {
     let nodes = tree.at("/reserved-memory").into_iter().flat_map(Node::children);
     let nodes = nodes.filter(|node| node.is_enabled() && !registers(*node).is_empty());
     nodes
-        .flat_map(|node| moved(node).into_iter().chain(grown(node)))
+        .flat_map(|node| moved(node, 0).into_iter().chain(grown(node)))
         .collect()
+}
+
+/// Words of values overwritten at random: whatever it is then, the comparison comes to an end, and has something to say.
+pub fn damage(board: &'static Description, folder: &Path) -> Outcome {
+    const ROUNDS: u32 = 20;
+    const WORDS: u32 = 20;
+    const ODD: [u32; 8] = [0, 1, 2, 3, 0xffff, 0x7fff_ffff, 0x8000_0000, u32::MAX];
+    // Xorshift (Marsaglia, "Xorshift RNGs", 2003), the same each time.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut below = move |limit: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 16) as usize % limit
+    };
+    for file in own_files(board, folder) {
+        let whole = Tree::read(&read(&file)?).map_err(|error| format!("{error:?}"))?;
+        let of_node = |node: Node<'_>| {
+            let names = node.properties().iter().map(move |(name, _)| (node.id(), name.clone()));
+            names.collect::<Vec<_>>()
+        };
+        let places: Vec<(NodeId, String)> = whole.nodes().flat_map(of_node).collect();
+        let mut told = 0;
+        for _ in 0..ROUNDS {
+            let mut tree = whole.clone();
+            for _ in 0..WORDS {
+                let (node, name) = &places[below(places.len())];
+                let Some(mut words) = tree.node(*node).words(name).filter(|words| !words.is_empty()) else {
+                    continue;
+                };
+                let at = below(words.len());
+                words[at] = ODD[below(ODD.len())];
+                tree.set(*node, name, &bytes(&words));
+            }
+            let differences = compare(board, &tree).unwrap_or_default();
+            let accepted = check(board, &tree.write()).is_ok_and(|differences| differences.is_empty());
+            told += u32::from(!differences.is_empty());
+            if accepted && !differences.is_empty() {
+                return Err("what is different is accepted when it is read".into());
+            }
+        }
+        if told == 0 {
+            return Err(format!("{}: nothing told in {ROUNDS} rounds", file.display()).into());
+        }
+    }
+    Ok(())
 }
 
 fn is_known(board: &Description, tree: &Tree, change: &Change) -> bool {
@@ -121,11 +167,12 @@ fn bytes(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_be_bytes()).collect()
 }
 
-/// The first base of `reg` a page further on.
-fn moved(node: Node<'_>) -> Option<Change> {
+/// The base of an entry of `reg` a page further on.
+fn moved(node: Node<'_>, entry: usize) -> Option<Change> {
     let mut words = node.words("reg")?;
-    let cells = node.parent()?.word("#address-cells")? as usize;
-    let low = words.get_mut(cells.checked_sub(1)?)?;
+    let [address, size] = ["#address-cells", "#size-cells"].map(|name| node.parent()?.word(name));
+    let (address, size) = (address? as usize, size? as usize);
+    let low = words.get_mut((address + size) * entry + address.checked_sub(1)?)?;
     *low = low.wrapping_add(PAGE);
     Some(change(node, "reg", bytes(&words), "a base moved by a page"))
 }
@@ -139,14 +186,16 @@ fn grown(node: Node<'_>) -> Option<Change> {
     Some(change(node, "reg", bytes(&words), "a range grown by a page"))
 }
 
-/// The first interrupt with another number, another trigger, and as the other type.
-fn rewired(node: Node<'_>) -> Vec<Change> {
-    let (Some(words), Some(Some(_))) = (node.words("interrupts"), interrupts(node).first()) else {
+/// An interrupt with another number, with another trigger, and of the other type.
+fn rewired(node: Node<'_>, entry: usize) -> Vec<Change> {
+    let found = interrupts(node);
+    let (Some(words), Some(Some(_))) = (node.words("interrupts"), found.get(entry)) else {
         return Vec::new();
     };
+    let start = words.len() / found.len() * entry;
     let wired = |index: usize, flip: u32, what| {
         let mut words = words.clone();
-        words[index] ^= flip;
+        words[start + index] ^= flip;
         change(node, "interrupts", bytes(&words), what)
     };
     vec![

@@ -8,7 +8,8 @@ use leasehold_guests::{args, pattern, stop};
 
 /// QEMU's SMMUv3 (hw/arm/virt.c, VIRT_SMMU).
 const SMMU: u64 = 0x0905_0000;
-/// Its registers (Arm IHI 0070, 6.1): CR0 and its acknowledgement, STRTAB_BASE and its configuration, command and event queues.
+/// Its registers (Arm IHI 0070, 6.1): CR0 and its acknowledgement, STRTAB_BASE and its configuration, command and event
+/// queues.
 const CR0: u64 = 0x20;
 const CR0ACK: u64 = 0x24;
 const CR1: u64 = 0x28;

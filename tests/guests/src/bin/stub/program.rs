@@ -44,8 +44,8 @@ fn main(tree: u64) -> ! {
             jump::unmasked(entry, tree)
         }
         "watchdog" => {
-            // i.MX's first watchdog: WDOG_WCR (NXP IMX8MPRM, "Watchdog Timer"): the time in halves of a second, less one; no
-            // software reset, no signal, enabled.
+            // i.MX's first watchdog: WDOG_WCR (NXP IMX8MPRM, "Watchdog Timer"): the time in halves of a second, less
+            // one; no software reset, no signal, enabled.
             let time = args::number_of(told, "half-seconds", 1) - 1;
             // SAFETY: a register of the watchdog's.
             unsafe { (0x3028_0000 as *mut u16).write_volatile((time << 8) as u16 | 0x34) };

@@ -1,5 +1,5 @@
-//! What must be so however a loader has left the machine: EL1 reaches its registers, the clocks agree, CPUs start, a guest
-//! runs. With `to=ADDRESS`, what a device was told to write there before has arrived.
+//! What must be so however a loader has left the machine: EL1 reaches its registers, the clocks agree, CPUs start, a
+//! guest runs. With `to=ADDRESS`, what a device was told to write there before has arrived.
 
 use leasehold_guests::arch::cpu;
 use leasehold_guests::edu::{BUFFER_BYTES, Edu};
