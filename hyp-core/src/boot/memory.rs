@@ -62,7 +62,7 @@ pub(super) fn layout(iommu: Option<u8>, features: &Features) -> Layout {
 }
 
 /// Makes the host's stage 2 from memory that it takes out of `map`. Returns the pages that it took.
-pub(super) fn host<const LEASES: usize, const VMS: usize>(
+pub(super) fn host_memory<const LEASES: usize, const VMS: usize>(
     map: &mut MemoryMap,
     soc: &impl Soc,
     trapped: &[PhysRange],

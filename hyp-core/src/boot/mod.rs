@@ -126,7 +126,7 @@ fn boot<B: Board, P: Platform, const LEASES: usize, const VMS: usize>(
         .unit
         .walks_coherently(iommu.as_ref().is_none_or(Iommu::walks_coherently));
     let machine = El2::new(platform.cpu(), parts.unit, parts.memory);
-    let pool = memory::host(
+    let pool = memory::host_memory(
         &mut map,
         &soc,
         interrupts.trapped_frames(),

@@ -172,8 +172,8 @@ fn crash(context: &Context<'_>) -> Verdict {
     for text in [&report, &log] {
         // Where it broke, what that was inlined into or called by, and the assembly at the bottom.
         for word in [
-            "::host_memory (hyp-core/src/hypervisor/boot.rs:",
-            "::boot_main (hyp-core/src/hypervisor/boot.rs:",
+            "::host_memory (hyp-core/src/boot/memory.rs:",
+            "::boot_main (hyp-core/src/hypervisor/start.rs:",
             " _start",
         ] {
             if !text.contains(word) {
