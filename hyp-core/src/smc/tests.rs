@@ -432,7 +432,7 @@ fn every_address_of_every_list_must_be_the_hosts() {
         w.refused(x, scm::BAD_ADDRESS);
     }
     // A range that begins well and does not end well, or does not end.
-    for len in [RAM_LEN, LENT - RAM + PAGE, u64::MAX & !0xfff, 0] {
+    for len in [RAM_LEN, LENT - RAM + PAGE, !0xfff, 0] {
         let x = w.assign(&[(RAM, len)], &[15]);
         w.refused(x, scm::BAD_ADDRESS);
     }
@@ -602,7 +602,7 @@ fn what_there_is_no_room_to_bring_back_stays_away() {
 #[test]
 fn what_is_shared_is_so_until_its_handle_is_given_back() {
     let mut w = World::new(Vec::new());
-    let share = |at: u64, secure: u64| [0x4200_0c1e, 4, at | 6, secure | 6, 2 * PAGE | 0x200, 3, 0, 0];
+    let share = |at: u64, secure: u64| [0x4200_0c1e, 4, at | 6, secure | 6, (2 * PAGE) | 0x200, 3, 0, 0];
     w.refused(share(LENT, OWN), scm::BAD_ARGUMENT);
     w.refused(share(OWN, LENT), scm::BAD_ARGUMENT);
     w.refused(share(LENT, LENT), scm::BAD_ADDRESS);

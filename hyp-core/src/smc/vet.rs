@@ -214,8 +214,8 @@ fn assign<const LEASES: usize, const VMS: usize>(
         here.ok_or(Refusal::Mixed(pages.start().host_phys()))?;
     }
     for (argument, to, words) in lists {
-        for n in to..to + words {
-            memory.store(slot, n, copies[n]);
+        for (n, copy) in copies.iter().enumerate().skip(to).take(words) {
+            memory.store(slot, n, *copy);
         }
         let at = memory.address(slot).get() + 8 * to as u64;
         arguments.set(usize::from(argument), at);

@@ -70,10 +70,7 @@ fn the_convention_is_found() {
         (false, false, Err(ScmError::NoConvention)),
     ] {
         let (model, channel) = channel(wide, narrow);
-        assert_eq!(
-            channel.map(|channel| channel.convention()).map_err(|error| error),
-            found
-        );
+        assert_eq!(channel.map(|channel| channel.convention()), found);
         assert_eq!(model.broken(), Vec::<std::string::String>::new());
     }
 }
