@@ -21,7 +21,7 @@ impl<B: Board> Twin<B> {
     /// # Panics
     /// When the board has not booted.
     pub fn lend_and_reclaim(&mut self) -> Result<String, String> {
-        let booted = self.booted.as_ref().ok().expect("a board that has booted");
+        let booted = self.booted.as_ref().expect("a board that has booted");
         let containment = booted.containment;
         let hosts = self.hosts();
         let lent = self.pieces().ok_or("there is no RAM to lend")?;

@@ -68,7 +68,7 @@ impl<B: Board> Twin<B> {
     /// # Panics
     /// When the board has not booted.
     pub fn hosts(&self) -> Ranges {
-        let booted = self.booted.as_ref().ok().expect("a board that has booted");
+        let booted = self.booted.as_ref().expect("a board that has booted");
         joined(
             booted
                 .map
@@ -82,7 +82,7 @@ impl<B: Board> Twin<B> {
     /// # Panics
     /// When the board has not booted.
     pub fn withheld(&self) -> Vec<(&'static str, PhysRange)> {
-        let booted = self.booted.as_ref().ok().expect("a board that has booted");
+        let booted = self.booted.as_ref().expect("a board that has booted");
         let own = booted
             .map
             .regions()

@@ -44,6 +44,9 @@ pub struct Twin<B: Board> {
     pub log: Vec<String>,
 }
 
+/// What a loader does wrong: to memory, to the tree's address in x0 and to its bytes.
+pub type Spoiler<'a> = &'a dyn Fn(&SimMemory, &mut (u64, Vec<u8>));
+
 /// What is to be tried.
 pub struct Setting<'a> {
     /// The machine's tree, before the loader has it.
@@ -53,7 +56,7 @@ pub struct Setting<'a> {
     /// Makes the models, when the loader is done.
     pub machine: &'a dyn Fn(&Loaded, &SimMemory, PhysRange) -> Machine,
     /// What the loader does wrong at last: it may change memory, the tree as a blob, and what x0 says.
-    pub spoil: &'a dyn Fn(&SimMemory, &mut (u64, Vec<u8>)),
+    pub spoil: Spoiler<'a>,
 }
 
 /// A loader that does nothing wrong.
