@@ -157,7 +157,7 @@ impl El2Entry {
 /// Who answers SMC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Firmware {
-    /// PSCI and nothing that could reach lent memory: what the host calls passes.
+    /// PSCI alone: what else the host calls is refused.
     Psci,
     /// Qualcomm's secure monitor and TrustZone, or TF-A in their place: calls that would move or expose lent memory are
     /// vetted.

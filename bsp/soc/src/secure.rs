@@ -120,7 +120,7 @@ pub struct RemoteProcessor {
     pub pas: Option<u32>,
     /// The streams of its firmware, id and mask, as the trees for EL2 have them.
     pub streams: &'static [(u16, u16)],
-    /// Whether it may be started: its streams are known, or it has none.
+    /// Whether it may be started: its streams are known, and on the host's tables.
     pub starts: bool,
 }
 
@@ -141,7 +141,13 @@ pub mod qcs6490 {
     pub const PROCESSORS: &[RemoteProcessor] = &[
         processor("ADSP", 1, &[(0x1800, 0)]),
         processor("CDSP", 18, &[(0x11a0, 0x400)]),
-        processor("WPSS", 6, &[]),
+        // Its firmware has no stream that is known of, and it is withheld from the host.
+        RemoteProcessor {
+            name: "WPSS",
+            pas: Some(6),
+            streams: &[],
+            starts: false,
+        },
         processor("Venus", 9, &[(0x21a2, 0)]),
         RemoteProcessor {
             name: "MPSS",
@@ -157,7 +163,7 @@ pub mod qcs6490 {
         },
     ];
 
-    const STARTS: &[u32] = &[1, 18, 6, 9];
+    const STARTS: &[u32] = &[1, 18, 9];
     const ALL: [SmcRule; RULES] = rules(STARTS, &[]);
 
     /// What the host may call.
@@ -229,6 +235,10 @@ pub mod unknown {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::qcs6490::QCS6490;
+    use crate::sdm845::SDM845;
+    use crate::x1e80100::X1E80100;
+    use leasehold_drivers::smmu::v2::Streams;
     use std::collections::BTreeSet;
     use std::vec::Vec;
 
@@ -239,6 +249,32 @@ mod tests {
             (sdm845::POLICY, sdm845::PROCESSORS),
             (unknown::POLICY, &[]),
         ]
+    }
+
+    #[test]
+    fn what_may_be_started_is_on_the_host_s_tables() {
+        let socs = [
+            (&QCS6490, qcs6490::PROCESSORS),
+            (&X1E80100, x1e80100::PROCESSORS),
+            (&SDM845, sdm845::PROCESSORS),
+        ];
+        for (soc, processors) in socs {
+            let units = soc.smmus.iter().filter(|unit| unit.contains());
+            let on_tables: Vec<Streams> = units
+                .flat_map(|unit| unit.masters)
+                .flat_map(|master| master.streams.iter().copied())
+                .collect();
+            for one in processors.iter().filter(|one| one.starts) {
+                assert!(!one.streams.is_empty(), "{}: {}", soc.name, one.name);
+                for (id, mask) in one.streams {
+                    let stream = Streams::new(*id, *mask);
+                    let known = on_tables.iter().any(|streams| streams.covers(stream));
+                    assert!(known, "{}: {} {id:#x}/{mask:#x}", soc.name, one.name);
+                }
+                let withheld = soc.withheld.iter().any(|withheld| withheld.name.contains(one.name));
+                assert!(!withheld, "{}: {} is withheld", soc.name, one.name);
+            }
+        }
     }
 
     /// Arguments that the description calls buffers, by their numbers.

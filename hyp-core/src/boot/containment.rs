@@ -21,14 +21,15 @@ pub enum Containment {
 
 impl Containment {
     /// Which bus masters of the machine no SMMU contains, and what that means for lending.
-    pub(super) fn of(config: &BoardConfig, tree: &MachineTree<'_>, arguments: &str) -> Self {
+    /// `has_iommu` says whether there is any unit.
+    pub(super) fn of(config: &BoardConfig, tree: &MachineTree<'_>, arguments: &str, has_iommu: bool) -> Self {
         for master in config.uncontained_masters {
             log::warn!("no SMMU contains {=str}", *master);
         }
         if let Some(bridge) = tree.bypass() {
             log::warn!("no SMMU contains what is behind {}", bridge);
         }
-        if tree.bypass().is_none() && config.uncontained_masters.is_empty() {
+        if has_iommu && tree.bypass().is_none() && config.uncontained_masters.is_empty() {
             return Self::Whole;
         }
         let accepted = config.overrides && argument(arguments, "leasehold.uncontained=") == Some("accept");

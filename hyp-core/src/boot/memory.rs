@@ -4,12 +4,13 @@ use super::BootError;
 use crate::board::BoardConfig;
 use crate::features::Features;
 use crate::machine::Machine;
+use crate::ownership::Use;
 use crate::{HostMap, Layout, Ownership, log};
 use heapless::Vec;
 use leasehold_hal::{MemoryAttributes, Soc, Stage2Geometry};
 use leasehold_memory_map::{
-    Address, BoardMemory, Carveout, CarveoutKind, MachineTree, MemoryMap, PAGE_SIZE, PageRange, PhysAddr, PhysRange,
-    RegionKind,
+    Address, BoardMemory, Carveout, CarveoutKind, IpaRange, MachineTree, MemoryMap, PAGE_SIZE, PageRange, PhysAddr,
+    PhysRange, RegionKind,
 };
 
 /// The most ranges of RAM, of devices or of what is hidden: of X1E80100, a dozen redistributors have two each.
@@ -95,7 +96,23 @@ pub(super) fn host_memory<const LEASES: usize, const VMS: usize>(
             hypervisor: &hypervisor,
         },
     )?;
+    keep_away(map, ownership, machine)?;
     Ok(pool)
+}
+
+/// Memory that the host must not even map is firmware's, or a remote processor's: EL2 must not touch it either, so it
+/// cannot be lent.
+fn keep_away<const LEASES: usize, const VMS: usize>(
+    map: &MemoryMap,
+    ownership: &mut Ownership<LEASES, VMS>,
+    machine: &impl Machine,
+) -> Result<(), BootError> {
+    let unmapped = RegionKind::Reserved { no_map: true };
+    for region in map.regions().iter().filter(|region| region.kind == unmapped) {
+        let start = region.range.start().as_host_ipa();
+        ownership.hold(machine, IpaRange::new(start, region.range.len())?, Use::Away)?;
+    }
+    Ok(())
 }
 
 /// Says what the host has.

@@ -140,7 +140,8 @@ fn boot<B: Board, P: Platform, const LEASES: usize, const VMS: usize>(
     let policy = options::policy(config, arguments)?;
     platform.init_cpu(&features, &geometry, root);
     interrupts.init_cpu()?;
-    let containment = Containment::of(config, &tree, arguments);
+    let has_iommu = parts.unit.iommu.lock().is_some();
+    let containment = Containment::of(config, &tree, arguments, has_iommu);
     let psci = cpus(platform, &tree)?;
     let host = host::load(config, platform, &tree, &mut map, blob.len() as u64)?;
     Ok(Booted {

@@ -195,9 +195,11 @@ impl<const LEASES: usize, const VMS: usize> Ownership<LEASES, VMS> {
         PageRange::single(ipa.page()).is_ok_and(|page| self.holds.in_range(page).is_some())
     }
 
-    /// Refuses to have EL2 touch a page of `vm`'s that is away.
+    /// Refuses to have EL2 touch a page of `vm`'s that is away, or a remote processor's: firmware may have locked it.
     pub(super) fn touchable(&self, vm: VmId, ipa: Ipa) -> Result<(), OwnershipError> {
-        if vm == VmId::HOST && self.holds.is_away(ipa.page()) {
+        let others =
+            |hold: &Hold| matches!(hold.by, Use::Away | Use::Processor(_)) && hold.range.bytes().contains(ipa.page());
+        if vm == VmId::HOST && self.holds.0.iter().any(others) {
             Err(OwnershipError::Pinned(ipa))
         } else {
             Ok(())

@@ -346,8 +346,15 @@ impl World {
 
     /// Lists for a change of owners, in the host's memory, and the call for it.
     fn assign(&self, ranges: &[(u64, u64)], to: &[u32]) -> SmcRegisters {
+        self.assign_with(ranges, to, 7)
+    }
+
+    fn assign_with(&self, ranges: &[(u64, u64)], to: &[u32], permissions: u64) -> SmcRegisters {
         let ranges: Vec<u64> = ranges.iter().flat_map(|(at, len)| [*at, *len]).collect();
-        let owners: Vec<u64> = to.iter().flat_map(|vmid| [u64::from(*vmid) | 7 << 32, 0, 0]).collect();
+        let owners: Vec<u64> = to
+            .iter()
+            .flat_map(|vmid| [u64::from(*vmid) | permissions << 32, 0, 0])
+            .collect();
         self.fake.write(LIST, &[4, LIST + 0x200, 8 * owners.len() as u64, 0]);
         self.fake.write(LIST + 0x100, &[3]);
         self.fake.write(LIST + 0x200, &owners);
@@ -381,6 +388,14 @@ fn memory_that_goes_to_others_cannot_be_lent_until_it_is_back() {
     // Some of it with some that is not away: neither one nor the other.
     let mixed = w.assign(&[(OWN, PAGE), (OWN + 0x20_000, PAGE)], &[3]);
     w.refused(mixed, scm::BAD_ADDRESS);
+    // The host's again, but not to write: EL2 could not scrub it.
+    for permissions in [0, 4, 5, 2] {
+        let back = w.assign_with(&[(OWN, PAGE)], &[3], permissions);
+        let n = slot(w.call(back)).0;
+        w.end(n, answer(scm::OK));
+        assert_eq!(state(&w), PageState::Away, "{permissions}");
+        assert!(!w.lend(OWN, 1));
+    }
     let back = w.assign(&[(OWN, PAGE)], &[3]);
     let n = slot(w.call(back)).0;
     assert!(!w.lend(OWN, 1));

@@ -26,6 +26,9 @@ const _: () = assert!(RANGES + 2 * MAX_RANGES <= super::CALL_WORDS, "the copies 
 /// The host's number among owners (Linux `include/dt-bindings/firmware/qcom,scm.h`, QCOM_SCM_VMID_HLOS).
 const HLOS: u32 = 3;
 
+/// Read and write, in a new owner's first doubleword (Linux `include/linux/firmware/qcom/qcom_scm.h`, QCOM_SCM_PERM_RW).
+const READ_WRITE: u64 = 0b110 << 32;
+
 /// What of an argument that has an address and flags are the flags.
 const FLAGS: u64 = PAGE_SIZE - 1;
 
@@ -194,7 +197,8 @@ fn assign<const LEASES: usize, const VMS: usize>(
     {
         return Err(Refusal::Argument(4));
     }
-    let back = owners.len() == OWNER_WORDS && owners[0] as u32 == HLOS;
+    // With less than both, EL2 would find its own accesses refused.
+    let back = owners.len() == OWNER_WORDS && owners[0] as u32 == HLOS && owners[0] & READ_WRITE == READ_WRITE;
     let bytes = copies[RANGES..RANGES + 2 * ranges]
         .chunks(2)
         .fold(0, |sum: u64, pair| sum.saturating_add(pair[1]));

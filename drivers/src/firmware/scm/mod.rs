@@ -120,7 +120,8 @@ impl Argument {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ScmError {
-    /// The firmware's own code. Nothing was done.
+    /// The firmware's own code. For a wrong argument or address, an unsupported call or a busy firmware nothing was done; else
+    /// some of it may have been.
     Code(i64),
     /// It is not finished, within the bound. The next call takes it up first.
     Unfinished,
