@@ -49,7 +49,8 @@ pub enum Watchdogs {
     Quiet,
     /// One ran, and is stopped.
     Stopped,
-    /// One runs that cannot be stopped, and has been petted: the host must do so within its time.
+    /// One runs that cannot be stopped, or that the host's driver takes over, and has been petted: the host must do so
+    /// within its time.
     Petted,
 }
 
@@ -81,8 +82,8 @@ pub trait Soc {
     /// interrupt controller a bus master.
     fn hidden(&self) -> &[PhysRange];
 
-    /// Stops the watchdogs that the loader has left running, or pets those that cannot be stopped, so that the host has
-    /// their whole time.
+    /// Stops the watchdogs that the loader has left running, or pets those that cannot be stopped or are left to the host,
+    /// so that it has their whole time.
     fn calm_watchdogs(&mut self) -> Watchdogs {
         Watchdogs::Quiet
     }

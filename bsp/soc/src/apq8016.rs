@@ -4,7 +4,7 @@
 
 use crate::description::{
     Block, Cpus, Gic, Master, QTimer, Reserved, Scm, SerialKind, SmmuUnit, SmmuUnitKind, SocDescription, Timer, Tlmm,
-    Withheld, ppi, reg, reserved, spi,
+    WatchdogHandover, Withheld, ppi, reg, reserved, spi,
 };
 use crate::family::{DEBUG_NODES, HIGH, LOW, master, qtimer, serial, stream, uartdm, watchdog};
 use crate::secure;
@@ -143,10 +143,10 @@ pub const APQ8016: SocDescription = SocDescription {
         },
         lines: 122,
     },
-    watchdog: Some(watchdog(Block::documented(
-        "vendor trees of MSM8916 (unconfirmed)",
-        &[reg(0x0b01_7000, 0x1000)],
-    ))),
+    watchdog: Some(watchdog(
+        Block::documented("vendor trees of MSM8916 (unconfirmed)", &[reg(0x0b01_7000, 0x1000)]),
+        WatchdogHandover::Untouched("the address is unconfirmed"),
+    )),
     llcc: None,
     pdc: None,
     rsc: None,

@@ -2,7 +2,7 @@
 
 use crate::description::{
     Block, Gic, Interrupt, Master, QTimer, Serial, SerialKind, SmmuUnit, SmmuUnitKind, Source, Trigger, Uart, UartKind,
-    Watchdog, Withheld, Wrapper, reg,
+    Watchdog, WatchdogHandover, Withheld, Wrapper, reg,
 };
 use leasehold_drivers::serial::Clocking;
 use leasehold_drivers::smmu::v2::{Access, Implementation, Instance, Prefetch, Streams, TbuRegisters, Walks};
@@ -169,10 +169,11 @@ pub const fn serial(
 
 /// A watchdog on the sleep clock.
 #[must_use]
-pub const fn watchdog(block: Block) -> Watchdog {
+pub const fn watchdog(block: Block, handover: WatchdogHandover) -> Watchdog {
     Watchdog {
         block,
         clock_hz: SLEEP_CLOCK_HZ,
+        handover,
     }
 }
 

@@ -4,7 +4,7 @@
 
 use crate::description::{
     Block, CmdDb, Cpus, Llcc, Master, Pdc, Reserved, Rsc, Scm, SerialKind, SmmuUnit, SocDescription, Timer, Tlmm,
-    Withheld, count_streams, ppi, reg, reserved, spi, streams,
+    WatchdogHandover, Withheld, count_streams, ppi, reg, reserved, spi, streams,
 };
 use crate::family::{
     DEBUG, EDGE, GICR_STRIDE, HIGH, LOW, TBUS, apps_smmu, firmware_master, geni_uart, gicv3, gpu_smmu, group, master,
@@ -256,11 +256,12 @@ pub const QCS6490: SocDescription = SocDescription {
         },
         lines: 175,
     },
-    watchdog: Some(watchdog(Block::new(
-        "/soc@0/watchdog@17c10000",
-        &[reg(0x17c1_0000, 0x1000)],
-        &[spi(0, EDGE)],
-    ))),
+    watchdog: Some(watchdog(
+        Block::new("/soc@0/watchdog@17c10000", &[reg(0x17c1_0000, 0x1000)], &[spi(0, EDGE)]),
+        WatchdogHandover::Untouched(
+            "reserved in the tree: Gunyah keeps it, and that it is free after Gunyah's exit is unconfirmed",
+        ),
+    )),
     llcc: Some(Llcc {
         block: Block::new(
             "/soc@0/system-cache-controller@9200000",

@@ -4,7 +4,7 @@
 
 use crate::description::{
     Block, CmdDb, Cpus, Llcc, Master, Pdc, Reserved, Rsc, Scm, Serial, SerialKind, SmmuUnit, SmmuUnitKind,
-    SocDescription, Timer, Tlmm, Withheld, count_streams, ppi, reg, reserved, spi, streams,
+    SocDescription, Timer, Tlmm, WatchdogHandover, Withheld, count_streams, ppi, reg, reserved, spi, streams,
 };
 use crate::family::{
     DEBUG, EDGE, GICR_STRIDE, HIGH, LOW, apps_smmu, firmware_master, geni_uart, gicv3, group, master, qtimer, serial,
@@ -224,11 +224,10 @@ pub const SDM845: SocDescription = SocDescription {
         },
         lines: 151,
     },
-    watchdog: Some(watchdog(Block::new(
-        "/soc@0/watchdog@17980000",
-        &[reg(0x1798_0000, 0x1000)],
-        &[spi(0, EDGE)],
-    ))),
+    watchdog: Some(watchdog(
+        Block::new("/soc@0/watchdog@17980000", &[reg(0x1798_0000, 0x1000)], &[spi(0, EDGE)]),
+        WatchdogHandover::Petted,
+    )),
     llcc: Some(LLCC),
     pdc: Some(Pdc {
         block: Block::new(

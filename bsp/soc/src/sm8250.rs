@@ -4,7 +4,7 @@
 
 use crate::description::{
     Block, CmdDb, Cpus, Llcc, Master, Pdc, Reserved, Rsc, Scm, SerialKind, SmmuUnit, SocDescription, Timer, Tlmm,
-    Withheld, count_streams, ppi, reg, reserved, spi, streams,
+    WatchdogHandover, Withheld, count_streams, ppi, reg, reserved, spi, streams,
 };
 use crate::family::{
     DEBUG, EDGE, GICR_STRIDE, HIGH, LOW, TBUS, apps_smmu, geni_uart, gicv3, gpu_smmu, group, master, qtimer, serial,
@@ -272,11 +272,10 @@ pub const SM8250: SocDescription = SocDescription {
         lines: 181,
     },
 
-    watchdog: Some(watchdog(Block::new(
-        "/soc@0/watchdog@17c10000",
-        &[reg(0x17c1_0000, 0x1000)],
-        &[spi(0, EDGE)],
-    ))),
+    watchdog: Some(watchdog(
+        Block::new("/soc@0/watchdog@17c10000", &[reg(0x17c1_0000, 0x1000)], &[spi(0, EDGE)]),
+        WatchdogHandover::Petted,
+    )),
     llcc: Some(Llcc {
         block: Block::new(
             "/soc@0/system-cache-controller@9200000",

@@ -4,7 +4,7 @@
 
 use crate::description::{
     Block, CmdDb, Cpus, Llcc, Master, Pdc, Reserved, Rsc, Scm, SerialKind, SmmuUnit, SmmuUnitKind, SocDescription,
-    Timer, Tlmm, Withheld, count_streams, ppi, reg, reserved, spi, streams,
+    Timer, Tlmm, WatchdogHandover, Withheld, count_streams, ppi, reg, reserved, spi, streams,
 };
 use crate::family::{
     DEBUG_V9, EDGE, GICR_STRIDE_V4, HIGH, LOW, TBUS, apps_smmu, geni_uart, gicv3, gpu_smmu, group, master, qtimer,
@@ -230,12 +230,11 @@ pub const X1E80100: SocDescription = SocDescription {
         },
         lines: 239,
     },
-    // In the trees from Linux 7.3 on.
-    watchdog: Some(watchdog(Block::new(
-        "/soc@0/watchdog@17410000",
-        &[reg(0x1741_0000, 0x1000)],
-        &[spi(0, EDGE)],
-    ))),
+    // In the trees from Linux 7.3 on: reserved for Gunyah in those for EL1, enabled in `x1e80100-crd-el2.dtb`.
+    watchdog: Some(watchdog(
+        Block::new("/soc@0/watchdog@17410000", &[reg(0x1741_0000, 0x1000)], &[spi(0, EDGE)]),
+        WatchdogHandover::Petted,
+    )),
     llcc: Some(Llcc {
         block: Block::new(
             "/soc@0/system-cache-controller@25000000",

@@ -22,6 +22,7 @@ pub mod refusals;
 pub mod report;
 mod text;
 mod twin;
+pub mod watchdog;
 
 pub use loader::Loaded;
 pub use twin::{SOUND, Setting, Twin, nothing};

@@ -179,6 +179,8 @@ pub struct Machine {
     pub units: Vec<Unit>,
     /// EL2's log channel.
     pub console: ConsoleModel,
+    /// The watchdog, where EL2 may touch it: stopped, unless a test lets it run.
+    pub watchdog: Option<kpss::model::Model>,
     blocks: Vec<(PhysRange, Block)>,
     smmu_memory: PhysRange,
 }
@@ -239,6 +241,7 @@ impl Machine {
             memory: memory.clone(),
             units,
             console,
+            watchdog: None,
             blocks,
             smmu_memory: smmu_memory(image),
         }
@@ -279,12 +282,16 @@ impl Machine {
             }
         };
         blocks.push((uart.block.first(), Block::Console(console.clone())));
-        let watchdog = soc.watchdog.iter();
-        blocks.extend(watchdog.map(|watchdog| (watchdog.block.first(), Block::Watchdog(kpss::model::Model::new()))));
+        let watchdog = soc.petted_watchdog().map(|watchdog| {
+            let model = kpss::model::Model::new();
+            blocks.push((watchdog.block.first(), Block::Watchdog(model.clone())));
+            model
+        });
         Self {
             memory: memory.clone(),
             units,
             console,
+            watchdog,
             blocks,
             smmu_memory: smmu_memory(image),
         }
@@ -407,6 +414,9 @@ fn identity(registers: PhysRange) -> v2::Identity {
     }
 }
 
+/// Ticks of the watchdog's clock that pass while EL2 brings up a block.
+pub const BLOCK_TICKS: u32 = 1000;
+
 /// The way to a machine's blocks.
 #[derive(Clone)]
 pub struct TwinBus(pub Arc<Machine>);
@@ -420,6 +430,9 @@ impl Bus for TwinBus {
     }
 
     fn registers(&self, range: PhysRange) -> ModelIo {
+        if let Some(watchdog) = &self.0.watchdog {
+            watchdog.advance(BLOCK_TICKS);
+        }
         let found = self.0.blocks.iter().find(|(block, _)| *block == range);
         let Some((_, block)) = found else {
             panic!("EL2 touches {range:?}, where the twin has nothing of its own")

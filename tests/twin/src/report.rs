@@ -39,11 +39,7 @@ pub fn reports<B: Board>(mut twin: Twin<B>, source: &str) -> Result<Reports, Str
     let tree = host_tree(&twin)?;
     map.push_str("\nLent to a guest, one after the other, and taken back\n");
     map.push_str(&twin.lend_and_reclaim()?);
-    for unit in &twin.machine.units {
-        if let Some(UnitModel::V2(model)) = &unit.model {
-            model.stop_masters();
-        }
-    }
+    twin.stop_masters();
     Ok(Reports { log, map, tree })
 }
 

@@ -3,7 +3,7 @@
 use crate::board::use_machine;
 use crate::loader::{self, IMAGE_BYTES, Loaded};
 use crate::log;
-use crate::machine::{Machine, Trouble};
+use crate::machine::{Machine, Trouble, UnitModel};
 use crate::platform::{TwinCpu, TwinPlatform};
 use crate::profile::Profile;
 use leasehold_drivers::smmu::v3::model::SimMemory;
@@ -108,6 +108,15 @@ impl<B: Board> Twin<B> {
             booted,
             log,
         })
+    }
+
+    /// Stops the masters that firmware left running.
+    pub fn stop_masters(&self) {
+        for unit in &self.machine.units {
+            if let Some(UnitModel::V2(model)) = &unit.model {
+                model.stop_masters();
+            }
+        }
     }
 
     /// Who owns what, and the hands with which that changes.

@@ -7,13 +7,16 @@
 use leasehold_boards::Tier;
 use leasehold_trees::Tree;
 use leasehold_twin::boards::{ALL, Subject};
-use leasehold_twin::{golden, refusals};
+use leasehold_twin::{golden, refusals, watchdog};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The variable that names the folders.
 const VARIABLE: &str = "LEASEHOLD_TREES";
+
+/// Why a test is skipped without them.
+const NEEDS_TREES: &str = "needs device trees: `cargo xtask test`";
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -28,6 +31,13 @@ fn main() -> ExitCode {
             Trial::ignorable_test(format!("twin::{}", subject.name), move || boots(subject, file))
         })
         .collect();
+    if let Some(subject) = ALL.iter().find(|subject| subject.name == watchdog::BOARD && !others_do) {
+        let file = subject.file(&folders);
+        trials.push(Trial::ignorable_test(
+            "twin::a_watchdog_that_runs_is_petted",
+            move || pets(file),
+        ));
+    }
     trials.push(Trial::test("twin::machines_that_do_not_start_say_why", || {
         refuse().map_err(Failed::from)
     }));
@@ -39,7 +49,7 @@ fn main() -> ExitCode {
 
 fn boots(subject: &Subject, file: Option<PathBuf>) -> Result<Completion, Failed> {
     let Some(file) = file else {
-        return Ok(Completion::ignored_with("needs device trees: `cargo xtask test`"));
+        return Ok(Completion::ignored_with(NEEDS_TREES));
     };
     let reports = subject.reports(&file)?;
     let files = [
@@ -57,6 +67,16 @@ fn boots(subject: &Subject, file: Option<PathBuf>) -> Result<Completion, Failed>
     } else {
         Err(wrong.join("\n").into())
     }
+}
+
+fn pets(file: Option<PathBuf>) -> Result<Completion, Failed> {
+    let Some(file) = file else {
+        return Ok(Completion::ignored_with(NEEDS_TREES));
+    };
+    let blob = std::fs::read(&file).map_err(|error| error.to_string())?;
+    let tree = Tree::read(&blob).map_err(|error| format!("{error:?}"))?;
+    watchdog::is_petted(tree)?;
+    Ok(Completion::Completed)
 }
 
 fn refuse() -> Result<(), String> {

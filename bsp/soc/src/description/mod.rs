@@ -12,5 +12,5 @@ mod tests;
 pub use block::{Block, Interrupt, Reserved, Source, Trigger, ppi, reg, reserved, spi};
 pub use soc::{
     CmdDb, Cpus, Gic, Llcc, Master, Pdc, QTimer, Rsc, Scm, Serial, SerialKind, SmmuUnit, SmmuUnitKind, SocDescription,
-    Timer, Tlmm, Uart, UartKind, Watchdog, Withheld, Wrapper, count_streams, streams,
+    Timer, Tlmm, Uart, UartKind, Watchdog, WatchdogHandover, Withheld, Wrapper, count_streams, streams,
 };

@@ -269,6 +269,19 @@ pub struct Watchdog {
     pub block: Block,
     /// Its clock in Hz.
     pub clock_hz: core::num::NonZeroU32,
+    /// What EL2 does when it takes over.
+    pub handover: WatchdogHandover,
+}
+
+/// What EL2 does with a watchdog that a loader may have left running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchdogHandover {
+    /// It looks, and pets it once where it runs. Linux drives it on boards that people have, in EL1 or, by the way that this
+    /// project's image takes, in EL2: its node is enabled in Linux's trees for that, and nobody keeps its registers.
+    Petted,
+    /// It does not touch it, whether it runs or not, since an access to registers that somebody keeps may hang the board.
+    /// Why they may be kept.
+    Untouched(&'static str),
 }
 
 /// The last-level cache. The block's ranges are its banks, then the broadcast registers.
@@ -370,6 +383,15 @@ impl SocDescription {
             .chain(self.cmd_db.iter().map(|cmd_db| &cmd_db.block))
             .chain(self.ps_hold.iter())
             .chain([&self.scm.block])
+    }
+
+    /// The watchdog, where EL2 may touch it.
+    #[must_use]
+    pub const fn petted_watchdog(&self) -> Option<&Watchdog> {
+        match &self.watchdog {
+            Some(watchdog) if matches!(watchdog.handover, WatchdogHandover::Petted) => Some(watchdog),
+            _ => None,
+        }
     }
 
     /// The bus masters that the host has and that no unit contains: those without a unit, and those behind one that is not

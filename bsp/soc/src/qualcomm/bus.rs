@@ -18,7 +18,7 @@ pub trait Bus: Send + Sync {
     type Firmware: Firmware;
 
     /// The registers at `range`: a whole block's, as the SoC's description has them. Asked for once for each block that
-    /// is EL2's, and for no other.
+    /// is EL2's, for the watchdog that it pets, and for no other.
     fn registers(&self, range: PhysRange) -> Self::Io;
 
     /// Memory that an SMMUv3 and its driver share, [`MEMORY_BYTES`] aligned to as many: the same each time, and given to

@@ -24,7 +24,8 @@ use crate::description::{Gic as GicDescription, SocDescription, Uart};
 use leasehold_drivers::interrupt::Gic;
 use leasehold_drivers::interrupt::gicv2::Gicv2;
 use leasehold_drivers::interrupt::gicv3::Gicv3;
-use leasehold_hal::{InterruptController, InterruptError, NoMemoryController, Soc, SocError};
+use leasehold_drivers::watchdog::kpss::KpssWatchdog;
+use leasehold_hal::{InterruptController, InterruptError, NoMemoryController, Soc, SocError, Watchdogs};
 use leasehold_memory_map::{Address, GicVersion, MachineTree, PhysRange};
 
 /// A SoC.
@@ -135,6 +136,21 @@ impl<B: Bus> Soc for Qualcomm<B> {
         &self.windows.hidden
     }
 
+    /// Pets the watchdog where it runs and EL2 may touch it. It is not stopped, though it could be: a host that hangs while
+    /// it starts is reset, as its loader meant it, and the host's driver takes over one that runs (Linux `qcom-wdt.c`,
+    /// WDOG_HW_RUNNING).
+    fn calm_watchdogs(&mut self) -> Watchdogs {
+        let Some(watchdog) = self.description.petted_watchdog() else {
+            return Watchdogs::Quiet;
+        };
+        let mut watchdog = KpssWatchdog::over(self.bus.registers(watchdog.block.first()), watchdog.clock_hz);
+        if !watchdog.is_running() {
+            return Watchdogs::Quiet;
+        }
+        watchdog.pet();
+        Watchdogs::Petted
+    }
+
     fn interrupt_controller(&mut self) -> Result<Gic<B::Io>, SocError> {
         take(&mut self.interrupts_taken)?;
         let gic = self.find_gic()?;
@@ -156,8 +172,9 @@ impl<B: Bus> Soc for Qualcomm<B> {
     }
 }
 
-/// Registers that EL2 itself uses of `soc`, where it logs on `log`: the interrupt controller, its SMMUs, the port and what
-/// says of which kind that is. To be mapped before anything else, in whole pages.
+/// Registers that EL2 itself uses of `soc`, where it logs on `log`: the interrupt controller, its SMMUs, the watchdog that it
+/// pets, the port and what says of which kind that is. To be mapped before anything else, in whole pages. The host has some
+/// of them too, the watchdog among them.
 #[must_use]
 pub const fn registers(soc: &SocDescription, log: Option<&Uart>) -> crate::list::List<PhysRange, 16> {
     let mut all = crate::list::List::new(soc.gic.block().first());
@@ -169,6 +186,9 @@ pub const fn registers(soc: &SocDescription, log: Option<&Uart>) -> crate::list:
             all = all.with(soc.smmus[n].registers());
         }
         n += 1;
+    }
+    if let Some(watchdog) = soc.petted_watchdog() {
+        all = all.with(page(watchdog.block.first()));
     }
     if let Some(uart) = log {
         all = all.with(page(uart.block.first()));

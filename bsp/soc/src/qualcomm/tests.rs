@@ -3,7 +3,7 @@
 use super::units::{AttachedUnits, Units};
 use super::*;
 use crate::description::{Block, Source};
-use crate::description::{SmmuUnit, SmmuUnitKind, reg};
+use crate::description::{SmmuUnit, SmmuUnitKind, WatchdogHandover, reg};
 use crate::family::{apps_smmu, gpu_smmu, stream};
 use crate::{apq8016, qcs6490, sdm845, sm8250, sm8550, sm8650, x1e80100};
 use leasehold_drivers::mmio::{Io, Width};
@@ -11,6 +11,7 @@ use leasehold_drivers::smmu::v2::model::{Identity as V2Identity, Model as V2, Qu
 use leasehold_drivers::smmu::v2::{Access, Streams, Walks};
 use leasehold_drivers::smmu::v3::MEMORY_BYTES;
 use leasehold_drivers::smmu::v3::model::{Identity as V3Identity, Initial, Model as V3};
+use leasehold_drivers::watchdog::kpss::model::Model as Watchdog;
 use leasehold_hal::{AttachedIommu, Iommu, IommuError, IommuEventKind, MemoryAttributes, Stage2Geometry, Vmid};
 use leasehold_memory_map::{Ipa, PAGE_SIZE, PageRange, PhysAddr};
 use std::vec::Vec;
@@ -300,6 +301,68 @@ impl Bus for Silent {
     }
 }
 
+/// SoCs whose watchdog EL2 may touch.
+const PETTED: [&SocDescription; 3] = [&sdm845::SDM845, &sm8250::SM8250, &x1e80100::X1E80100];
+
+/// A bus that leads to a watchdog alone.
+struct Guarded(Watchdog);
+
+impl Bus for Guarded {
+    type Io = Watchdog;
+    type Firmware = leasehold_hal::NoFirmware;
+
+    fn firmware(&self) -> Option<Self::Firmware> {
+        None
+    }
+
+    fn registers(&self, range: PhysRange) -> Watchdog {
+        let places = PETTED.map(|soc| soc.watchdog.as_ref().unwrap().block.first());
+        assert!(places.contains(&range), "{range:?} is touched");
+        self.0.clone()
+    }
+
+    fn smmu_memory(&self) -> Option<(Watchdog, PhysRange)> {
+        None
+    }
+}
+
+/// What of a watchdog's time is gone at hand-over, in ticks, and when it bites.
+const GONE: u32 = 99;
+const BITE: u32 = 100;
+
+#[test]
+fn a_watchdog_that_runs_gives_the_host_its_whole_time_and_is_not_stopped() {
+    for description in PETTED {
+        let watchdog = Watchdog::new();
+        watchdog.left_running(BITE, BITE, GONE);
+        let mut soc = Qualcomm::over(Guarded(watchdog.clone()), description, None).unwrap();
+        assert_eq!(soc.calm_watchdogs(), Watchdogs::Petted);
+        watchdog.advance(BITE - 1);
+        assert_eq!(watchdog.bites(), 0, "{}", description.name);
+        watchdog.advance(1);
+        assert_eq!(watchdog.bites(), 1, "{}: stopped", description.name);
+    }
+}
+
+#[test]
+fn a_watchdog_that_does_not_run_stays_so() {
+    let watchdog = Watchdog::new();
+    let mut soc = Qualcomm::over(Guarded(watchdog.clone()), &sm8250::SM8250, None).unwrap();
+    assert_eq!(soc.calm_watchdogs(), Watchdogs::Quiet);
+    watchdog.advance(BITE);
+    assert_eq!((watchdog.barks(), watchdog.bites()), (0, 0));
+}
+
+#[test]
+fn a_watchdog_that_somebody_may_keep_is_not_touched() {
+    let petted = SOCS.iter().filter(|soc| soc.petted_watchdog().is_some());
+    assert!(petted.map(|soc| soc.name).eq(PETTED.map(|soc| soc.name)));
+    for description in SOCS.iter().filter(|soc| soc.petted_watchdog().is_none()) {
+        // The bus panics where it is asked.
+        assert_eq!(soc(description).calm_watchdogs(), Watchdogs::Quiet);
+    }
+}
+
 fn soc(description: &'static SocDescription) -> Qualcomm<Silent> {
     Qualcomm::over(Silent, description, Some(&description.uarts[0])).unwrap()
 }
@@ -413,6 +476,10 @@ fn what_el2_drives_is_mapped_before_anything_else() {
         assert!(description.gic.block().reg[..2].iter().all(|range| has(*range)));
         for unit in description.smmus {
             assert_eq!(has(unit.registers()), unit.contains(), "{}", description.name);
+        }
+        if let Some(watchdog) = &description.watchdog {
+            let petted = watchdog.handover == WatchdogHandover::Petted;
+            assert_eq!(has(watchdog.block.first()), petted, "{}", description.name);
         }
     }
 }

@@ -24,6 +24,10 @@ pub(super) fn compare(subject: &mut Subject<'_>) {
         .and_then(|watchdog| node(subject, &watchdog.block))
     {
         needs_compatible(subject, node, "qcom,kpss-wdt");
+        // Of one that is for somebody else, EL2 must not read as much as whether it runs.
+        if soc.petted_watchdog().is_some() && !node.is_enabled() {
+            subject.differences.of(node, "status", "okay", node.status());
+        }
     }
 }
 
