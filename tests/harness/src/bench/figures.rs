@@ -175,7 +175,7 @@ pub const KINDS: &[Kind] = &[
     fault!("default"),
     fault!("default", "_el1"),
     // The first link is within the limit of all; for the second, EL2 looks at what EL1 has done since.
-    kind("fault.second_link", Source::Fault(CHAIN), Limit::AtMost(345)),
+    kind("fault.second_link", Source::Fault(CHAIN), Limit::AtMost(350)),
     kind("fault.logged", Source::Fault(POLICY), Limit::None),
     fault!("external-abort").peers("a stage-2 fault that is mapped: KVM 1,115, pKVM 2,335"),
     fault!("external-abort", "_el1"),

@@ -170,11 +170,11 @@ fn crash(context: &Context<'_>) -> Verdict {
         fs::read_to_string(outcome.dir.join("el2.log"))?,
     );
     for text in [&report, &log] {
-        // Where it broke, what that was inlined into or called by, and the assembly at the bottom.
+        // Where it broke, what that was inlined into or called by, and the start code at the bottom.
         for word in [
             "::host_memory (hyp-core/src/boot/memory.rs:",
             "::boot_main (hyp-core/src/hypervisor/start.rs:",
-            " _start",
+            " lh_at_el2+0x",
         ] {
             if !text.contains(word) {
                 return Err(format!("`{word}` is not in the trace\n{text}").into());
