@@ -17,3 +17,14 @@ pub mod sm8550;
 pub mod sm8650;
 pub mod x1e80100;
 pub mod zynqmp;
+
+use leasehold_hal::SocError;
+
+/// Notes that a part of a machine is given away, which it is once.
+fn take(taken: &mut bool) -> Result<(), SocError> {
+    if core::mem::replace(taken, true) {
+        Err(SocError::Taken)
+    } else {
+        Ok(())
+    }
+}

@@ -5,6 +5,7 @@
 //! it.
 
 use crate::qualcomm::{Bus, Identity};
+use crate::take;
 use core::marker::PhantomData;
 use heapless::Vec;
 use leasehold_drivers::interrupt::Gic;
@@ -169,15 +170,6 @@ impl<M: PlainMachine, B: Bus> Plain<M, B> {
     /// As the driver has them.
     pub fn console_on(bus: &B) -> Result<M::Port<B::Io>, ConsoleError> {
         M::port(bus.registers(M::DESCRIPTION.log))
-    }
-}
-
-/// Says `true` the first time.
-fn take(taken: &mut bool) -> Result<(), SocError> {
-    if core::mem::replace(taken, true) {
-        Err(SocError::Taken)
-    } else {
-        Ok(())
     }
 }
 

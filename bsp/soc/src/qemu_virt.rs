@@ -11,6 +11,7 @@
 mod stub;
 
 use crate::qualcomm::{Bus, Identity};
+use crate::take;
 use heapless::Vec;
 use leasehold_drivers::interrupt::Gic;
 use leasehold_drivers::interrupt::gicv2::Gicv2;
@@ -239,15 +240,6 @@ fn sgi_frame(cpu: u64) -> Option<PhysRange> {
     let offset = cpu.checked_mul(REDIST_STRIDE)?.checked_add(REDIST_FRAME)?;
     let start = GIC_REDIST.start().checked_add(offset)?;
     PhysRange::new(start, REDIST_FRAME).ok()
-}
-
-/// Says `true` the first time.
-fn take(taken: &mut bool) -> Result<(), SocError> {
-    if core::mem::replace(taken, true) {
-        Err(SocError::Taken)
-    } else {
-        Ok(())
-    }
 }
 
 impl<B: Bus> Soc for QemuVirt<B> {

@@ -21,6 +21,7 @@ pub use units::{AttachedUnits, MAX_UNITS, Units};
 pub use windows::{MAX_HIDDEN, MAX_WINDOWS, Windows};
 
 use crate::description::{Gic as GicDescription, SocDescription, Uart};
+use crate::take;
 use leasehold_drivers::interrupt::Gic;
 use leasehold_drivers::interrupt::gicv2::Gicv2;
 use leasehold_drivers::interrupt::gicv3::Gicv3;
@@ -105,15 +106,6 @@ impl<B: Bus> Qualcomm<B> {
                 Ok(Gic::V3(Gicv3::over(distributor, [(region, block.reg[1])], &hidden)?))
             }
         }
-    }
-}
-
-/// Says `true` the first time.
-fn take(taken: &mut bool) -> Result<(), SocError> {
-    if core::mem::replace(taken, true) {
-        Err(SocError::Taken)
-    } else {
-        Ok(())
     }
 }
 

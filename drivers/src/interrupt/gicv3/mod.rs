@@ -71,10 +71,10 @@ impl Gicv3<Mmio> {
         redistributors: &[PhysRange],
         its: &[PhysRange],
     ) -> Result<Self, InterruptError> {
-        // SAFETY: as the caller vouches; nothing here lets the controller access memory.
-        let regions = redistributors
-            .iter()
-            .map(|range| (unsafe { Mmio::identity(*range) }, *range));
+        let regions = redistributors.iter().map(|range| {
+            // SAFETY: as the caller vouches; nothing here lets the controller access memory.
+            (unsafe { Mmio::identity(*range) }, *range)
+        });
         // SAFETY: likewise.
         Self::over(unsafe { Mmio::identity(distributor) }, regions, its)
     }
