@@ -115,8 +115,13 @@ pub enum SmcAction {
     ProcessorStop,
 }
 
-/// What a firmware returns in `x0` in Qualcomm's convention (Linux `drivers/firmware/qcom/qcom_scm.h`).
+/// Qualcomm's convention: arguments, and what a firmware returns in `x0` (Linux `drivers/firmware/qcom/qcom_scm.h`).
 pub mod scm {
+    /// The most arguments of a call (Linux `drivers/firmware/qcom/qcom_scm.h`, MAX_QCOM_SCM_ARGS).
+    pub const MAX_ARGUMENTS: usize = 10;
+    /// How many arguments are in registers; from the last of them on they are in memory if there are more.
+    pub const IN_REGISTERS: usize = 4;
+
     /// Done.
     pub const OK: i64 = 0;
     /// Not done yet, since an interrupt is pending: the call goes on by one whose `x0` is this and `x6` the one returned.

@@ -3,10 +3,10 @@
 //! Where a line says nothing else, it is from the device tree `apq8016-sbc` of Linux 6.12. Never run on silicon.
 
 use crate::description::{
-    Block, Cpus, Gic, Master, QTimer, Reserved, Scm, SerialKind, SmmuUnit, SmmuUnitKind, SocDescription, Timer, Tlmm,
+    Block, Cpus, Gic, Master, QTimer, Reserved, SerialKind, SmmuUnit, SmmuUnitKind, SocDescription, Timer, Tlmm,
     WatchdogHandover, Withheld, ppi, reg, reserved, spi,
 };
-use crate::family::{DEBUG_NODES, HIGH, LOW, master, qtimer, serial, stream, uartdm, watchdog};
+use crate::family::{DEBUG_NODES, HIGH, LOW, master, qtimer, scm, serial, stream, uartdm, watchdog};
 use crate::secure;
 use leasehold_drivers::gpio::tlmm::{Config, Placement, Target};
 use leasehold_drivers::smmu::v2::{Access, Implementation, Instance, Walks};
@@ -152,11 +152,7 @@ pub const APQ8016: SocDescription = SocDescription {
     rsc: None,
     cmd_db: None,
     ps_hold: Some(Block::new("/soc@0/restart@4ab000", &[reg(0x004a_b000, 4)], &[])),
-    scm: Scm {
-        block: Block::new("/firmware/scm", &[], &[]),
-        compatible: "qcom,scm-msm8916",
-        policy: secure::unknown::POLICY,
-    },
+    scm: scm("qcom,scm-msm8916", secure::unknown::POLICY),
     // From RPM's messages to PRONTO's registers, and the APSS's.
     windows: &[reg(0x0002_0000, 0x0b1e_0000)],
     // Trace, which may write to memory, and the CPUs' debug registers.

@@ -1,12 +1,14 @@
 //! What Qualcomm's SoCs have in common, as functions that a description's constant calls.
 
 use crate::description::{
-    Block, Gic, Interrupt, Master, QTimer, Serial, SerialKind, SmmuUnit, SmmuUnitKind, Source, Trigger, Uart, UartKind,
-    Watchdog, WatchdogHandover, Withheld, Wrapper, reg,
+    Block, CmdDb, Gic, Interrupt, Master, Pdc, QTimer, Rsc, Scm, Serial, SerialKind, SmmuUnit, SmmuUnitKind, Source,
+    Timer, Trigger, Uart, UartKind, Watchdog, WatchdogHandover, Withheld, Wrapper, ppi, reg, spi,
 };
+use leasehold_drivers::rpmh;
 use leasehold_drivers::serial::Clocking;
 use leasehold_drivers::smmu::v2::{Access, Implementation, Instance, Prefetch, Streams, TbuRegisters, Walks};
 use leasehold_drivers::watchdog::kpss::SLEEP_CLOCK_HZ;
+use leasehold_hal::SmcPolicy;
 use leasehold_memory_map::{Kept, PhysRange};
 
 /// The distance of redistributors without and with the frames of GICv4 (Arm IHI 0069, 12.10).
@@ -185,6 +187,66 @@ pub const fn qtimer(path: &'static str, reg: &'static [PhysRange], frame: Block)
         frame,
     }
 }
+
+/// The CPUs' timers, with the interrupts that all of these SoCs have from SM8250 and SC7280 on (Arm BSA's).
+pub const TIMER: Timer = Timer {
+    block: Block::new("/timer", &[], &[ppi(13, LOW), ppi(14, LOW), ppi(11, LOW), ppi(10, LOW)]),
+};
+
+/// What wakes the SoC: every one's is at the same address.
+#[must_use]
+pub const fn pdc(reg: &'static [PhysRange], ranges: &'static [(u32, u32, u32)]) -> Pdc {
+    Pdc {
+        block: Block::new("/soc@0/interrupt-controller@b220000", reg, &[]),
+        ranges,
+    }
+}
+
+const RSC_INTERRUPTS: &[Interrupt] = &[spi(3, HIGH), spi(4, HIGH), spi(5, HIGH)];
+
+/// By which the application CPUs ask for power: DRV 2 of its `reg`, whose sets are where all trees have them
+/// (`qcom,drv-id`, `qcom,tcs-offset`; Linux `rpmh-rsc.c`, RSC_DRV_TCS_OFFSET).
+#[must_use]
+pub const fn rsc(path: &'static str, reg: &'static [PhysRange]) -> Rsc {
+    Rsc {
+        block: Block::new(path, reg, RSC_INTERRUPTS),
+        config: rpmh::rsc::Config {
+            drv: 2,
+            sets_at: 0xd00,
+            set_stride: 672,
+        },
+    }
+}
+
+/// The command database in the reserved memory `path`.
+#[must_use]
+pub const fn cmd_db(path: &'static str, reg: &'static [PhysRange]) -> CmdDb {
+    CmdDb {
+        block: Block::new(path, reg, &[]),
+    }
+}
+
+/// The firmware behind SMC, and what a host may call of it.
+#[must_use]
+pub const fn scm(compatible: &'static str, policy: SmcPolicy) -> Scm {
+    Scm {
+        block: Block::new("/firmware/scm", &[], &[]),
+        compatible,
+        policy,
+    }
+}
+
+/// The GPU from SM8250 and SC7280 on, with its clock controller, which has its power switch, its management unit, and
+/// their SMMU.
+pub const GPU: Withheld = Withheld {
+    name: "GPU",
+    registers: &[reg(0x03d0_0000, 0x10_0000)],
+    nodes: &[
+        Kept::Path("/soc@0/gpu@3d00000"),
+        Kept::Path("/soc@0/clock-controller@3d90000"),
+        Kept::Path("/soc@0/iommu@3da0000"),
+    ],
+};
 
 /// CoreSight, by the names in `compatible`: a trace router writes to memory, and the CPUs' debug registers stop a CPU in
 /// EL2 and have it do what they say (Arm ARM, part H).

@@ -3,17 +3,17 @@
 //! Where a line says nothing else, it is from the device tree `qcs6490-rb3gen2` of Linux 6.12. Never run on silicon.
 
 use crate::description::{
-    Block, CmdDb, Cpus, Llcc, Master, Pdc, Reserved, Rsc, Scm, SerialKind, SmmuUnit, SocDescription, Timer, Tlmm,
-    WatchdogHandover, Withheld, count_streams, ppi, reg, reserved, spi, streams,
+    Block, Cpus, Llcc, Master, Reserved, SerialKind, SmmuUnit, SocDescription, Tlmm, WatchdogHandover, Withheld,
+    count_streams, ppi, reg, reserved, spi, streams,
 };
 use crate::family::{
-    DEBUG, EDGE, GICR_STRIDE, HIGH, LOW, TBUS, apps_smmu, firmware_master, geni_uart, gicv3, gpu_smmu, group, master,
-    qtimer, serial, stream, watchdog, wrapper,
+    DEBUG, EDGE, GICR_STRIDE, GPU, HIGH, LOW, TBUS, TIMER, apps_smmu, cmd_db, firmware_master, geni_uart, gicv3,
+    gpu_smmu, group, master, pdc, qtimer, rsc, scm, serial, stream, watchdog, wrapper,
 };
 use crate::secure;
 use leasehold_drivers::gpio::tlmm::{Config, Placement, Target};
+use leasehold_drivers::llcc;
 use leasehold_drivers::smmu::v2::{Streams, Walks};
-use leasehold_drivers::{llcc, rpmh};
 use leasehold_memory_map::Kept;
 
 /// Where the device tree for EL2 is that has what firmware's streams are.
@@ -137,16 +137,7 @@ const SMMUS: &[SmmuUnit] = &[
 ];
 
 const WITHHELD: &[Withheld] = &[
-    // With its clock controller, which has its power switch, its management unit, and their SMMU.
-    Withheld {
-        name: "GPU",
-        registers: &[reg(0x03d0_0000, 0x10_0000)],
-        nodes: &[
-            Kept::Path("/soc@0/gpu@3d00000"),
-            Kept::Path("/soc@0/clock-controller@3d90000"),
-            Kept::Path("/soc@0/iommu@3da0000"),
-        ],
-    },
+    GPU,
     Withheld {
         name: "GMU",
         registers: &[reg(0x0b29_0000, 0x1_0000)],
@@ -204,9 +195,7 @@ pub const QCS6490: SocDescription = SocDescription {
         )],
         &[ppi(9, LOW)],
     ),
-    timer: Timer {
-        block: Block::new("/timer", &[], &[ppi(13, LOW), ppi(14, LOW), ppi(11, LOW), ppi(10, LOW)]),
-    },
+    timer: TIMER,
     qtimer: qtimer(
         "/soc@0/timer@17c20000",
         &[reg(0x17c2_0000, 0x1000)],
@@ -279,13 +268,9 @@ pub const QCS6490: SocDescription = SocDescription {
             ecc: llcc::Ecc::Open,
         },
     }),
-    pdc: Some(Pdc {
-        block: Block::new(
-            "/soc@0/interrupt-controller@b220000",
-            &[reg(0x0b22_0000, 0x3_0000)],
-            &[],
-        ),
-        ranges: &[
+    pdc: Some(pdc(
+        &[reg(0x0b22_0000, 0x3_0000)],
+        &[
             (0, 480, 40),
             (40, 140, 14),
             (54, 263, 1),
@@ -300,39 +285,24 @@ pub const QCS6490: SocDescription = SocDescription {
             (155, 63, 1),
             (156, 716, 12),
         ],
-    }),
-    rsc: Some(Rsc {
-        block: Block::new(
-            "/soc@0/rsc@18200000",
-            &[
-                reg(0x1820_0000, 0x1_0000),
-                reg(0x1821_0000, 0x1_0000),
-                reg(0x1822_0000, 0x1_0000),
-            ],
-            &[spi(3, HIGH), spi(4, HIGH), spi(5, HIGH)],
-        ),
-        config: rpmh::rsc::Config {
-            drv: 2,
-            sets_at: 0xd00,
-            set_stride: 672,
-        },
-    }),
-    cmd_db: Some(CmdDb {
-        block: Block::new(
-            "/reserved-memory/aop-cmd-db@80860000",
-            &[reg(0x8086_0000, 0x2_0000)],
-            &[],
-        ),
-    }),
+    )),
+    rsc: Some(rsc(
+        "/soc@0/rsc@18200000",
+        &[
+            reg(0x1820_0000, 0x1_0000),
+            reg(0x1821_0000, 0x1_0000),
+            reg(0x1822_0000, 0x1_0000),
+        ],
+    )),
+    cmd_db: Some(cmd_db(
+        "/reserved-memory/aop-cmd-db@80860000",
+        &[reg(0x8086_0000, 0x2_0000)],
+    )),
     ps_hold: Some(Block::documented(
         "TF-A plat/qti/hoya/kodiak/inc/kodiak_def.h",
         &[reg(0x0c26_4000, 4)],
     )),
-    scm: Scm {
-        block: Block::new("/firmware/scm", &[], &[]),
-        compatible: "qcom,scm-sc7280",
-        policy: secure::qcs6490::POLICY,
-    },
+    scm: scm("qcom,scm-sc7280", secure::qcs6490::POLICY),
     // Registers, then the windows of PCIe 1 and PCIe 0.
     windows: &[reg(0x0010_0000, 0x18f0_0000), reg(0x4000_0000, 0x4000_0000)],
     withheld: WITHHELD,

@@ -3,17 +3,17 @@
 //! Where a line says nothing else, it is from the device tree `sdm845-db845c` of Linux 6.12. Never run on silicon.
 
 use crate::description::{
-    Block, CmdDb, Cpus, Llcc, Master, Pdc, Reserved, Rsc, Scm, Serial, SerialKind, SmmuUnit, SmmuUnitKind,
-    SocDescription, Timer, Tlmm, WatchdogHandover, Withheld, count_streams, ppi, reg, reserved, spi, streams,
+    Block, Cpus, Llcc, Master, Reserved, Serial, SerialKind, SmmuUnit, SmmuUnitKind, SocDescription, Timer, Tlmm,
+    WatchdogHandover, Withheld, count_streams, ppi, reg, reserved, spi, streams,
 };
 use crate::family::{
-    DEBUG, EDGE, GICR_STRIDE, HIGH, LOW, apps_smmu, firmware_master, geni_uart, gicv3, group, master, qtimer, serial,
-    stream, watchdog, wrapper,
+    DEBUG, EDGE, GICR_STRIDE, HIGH, LOW, apps_smmu, cmd_db, firmware_master, geni_uart, gicv3, group, master, pdc,
+    qtimer, rsc, scm, serial, stream, watchdog, wrapper,
 };
 use crate::secure;
 use leasehold_drivers::gpio::tlmm::{Config, Placement, Target};
+use leasehold_drivers::llcc;
 use leasehold_drivers::smmu::v2::{Access, Implementation, Instance, Streams, Walks};
-use leasehold_drivers::{llcc, rpmh};
 use leasehold_memory_map::Kept;
 
 /// A tree for EL2, of a prototype with this SoC.
@@ -229,43 +229,24 @@ pub const SDM845: SocDescription = SocDescription {
         WatchdogHandover::Petted,
     )),
     llcc: Some(LLCC),
-    pdc: Some(Pdc {
-        block: Block::new(
-            "/soc@0/interrupt-controller@b220000",
-            &[reg(0x0b22_0000, 0x3_0000)],
-            &[],
-        ),
-        ranges: &[(0, 480, 94), (94, 609, 15), (115, 630, 7)],
-    }),
-    rsc: Some(Rsc {
-        block: Block::new(
-            "/soc@0/rsc@179c0000",
-            &[
-                reg(0x179c_0000, 0x1_0000),
-                reg(0x179d_0000, 0x1_0000),
-                reg(0x179e_0000, 0x1_0000),
-            ],
-            &[spi(3, HIGH), spi(4, HIGH), spi(5, HIGH)],
-        ),
-        config: rpmh::rsc::Config {
-            drv: 2,
-            sets_at: 0xd00,
-            set_stride: 672,
-        },
-    }),
-    cmd_db: Some(CmdDb {
-        block: Block::new(
-            "/reserved-memory/aop-cmd-db-mem@85fe0000",
-            &[reg(0x85fe_0000, 0x2_0000)],
-            &[],
-        ),
-    }),
+    pdc: Some(pdc(
+        &[reg(0x0b22_0000, 0x3_0000)],
+        &[(0, 480, 94), (94, 609, 15), (115, 630, 7)],
+    )),
+    rsc: Some(rsc(
+        "/soc@0/rsc@179c0000",
+        &[
+            reg(0x179c_0000, 0x1_0000),
+            reg(0x179d_0000, 0x1_0000),
+            reg(0x179e_0000, 0x1_0000),
+        ],
+    )),
+    cmd_db: Some(cmd_db(
+        "/reserved-memory/aop-cmd-db-mem@85fe0000",
+        &[reg(0x85fe_0000, 0x2_0000)],
+    )),
     ps_hold: None,
-    scm: Scm {
-        block: Block::new("/firmware/scm", &[], &[]),
-        compatible: "qcom,scm-sdm845",
-        policy: secure::sdm845::POLICY,
-    },
+    scm: scm("qcom,scm-sdm845", secure::sdm845::POLICY),
     // Registers, then the windows of PCIe 1 and PCIe 0.
     windows: &[reg(0x0010_0000, 0x18f0_0000), reg(0x4000_0000, 0x4000_0000)],
     withheld: WITHHELD,

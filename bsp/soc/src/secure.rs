@@ -4,6 +4,7 @@
 //! arguments by QCOM_SCM_ARGS; `include/linux/firmware/qcom/qcom_scm.h`). What is not here is refused: it is in no public source,
 //! or it would show or move memory in a way that EL2 cannot vet. None of it has been tried on silicon.
 
+use crate::list::List;
 use leasehold_hal::{SmcAction, SmcBuffer, SmcPolicy, SmcRule, SmcSize, scm};
 use leasehold_memory_map::PhysRange;
 
@@ -133,9 +134,33 @@ const fn processor(name: &'static str, pas: u32, streams: &'static [(u16, u16)])
     }
 }
 
+/// The most remote processors that a host may start.
+const MAX_STARTS: usize = 8;
+
+/// The numbers of those of `processors` that may be started.
+const fn starting(processors: &[RemoteProcessor]) -> List<u32, MAX_STARTS> {
+    let mut starting = List::new(0);
+    let mut n = 0;
+    while n < processors.len() {
+        if let (Some(pas), true) = (processors[n].pas, processors[n].starts) {
+            starting = starting.with(pas);
+        }
+        n += 1;
+    }
+    starting
+}
+
+/// These rules, and nothing that none of them names.
+const fn policy(rules: &'static [SmcRule]) -> SmcPolicy {
+    SmcPolicy {
+        rules,
+        passing_owners: &[],
+    }
+}
+
 /// QCS6490's (`kodiak-el2.dtso` of Qualcomm's kernel, which leaves the modem disabled; `sc7280-chrome-common.dtsi`).
 pub mod qcs6490 {
-    use super::{RULES, RemoteProcessor, SmcPolicy, SmcRule, processor, rules};
+    use super::{List, MAX_STARTS, RULES, RemoteProcessor, SmcPolicy, SmcRule, policy, processor, rules, starting};
 
     /// Its remote processors.
     pub const PROCESSORS: &[RemoteProcessor] = &[
@@ -163,19 +188,16 @@ pub mod qcs6490 {
         },
     ];
 
-    const STARTS: &[u32] = &[1, 18, 9];
-    const ALL: [SmcRule; RULES] = rules(STARTS, &[]);
+    const STARTS: &List<u32, MAX_STARTS> = &starting(PROCESSORS);
+    const ALL: [SmcRule; RULES] = rules(STARTS.as_slice(), &[]);
 
     /// What the host may call.
-    pub const POLICY: SmcPolicy = SmcPolicy {
-        rules: &ALL,
-        passing_owners: &[],
-    };
+    pub const POLICY: SmcPolicy = policy(&ALL);
 }
 
 /// X1E80100's (`x1-el2.dtso`, and "hamoa: Add remoteproc IOMMUS in EL2" on the list).
 pub mod x1e80100 {
-    use super::{RULES, RemoteProcessor, SmcPolicy, SmcRule, processor, rules};
+    use super::{List, MAX_STARTS, RULES, RemoteProcessor, SmcPolicy, SmcRule, policy, processor, rules, starting};
 
     /// Its remote processors.
     pub const PROCESSORS: &[RemoteProcessor] = &[
@@ -183,19 +205,16 @@ pub mod x1e80100 {
         processor("CDSP", 18, &[(0x0c00, 0)]),
     ];
 
-    const STARTS: &[u32] = &[1, 18];
-    const ALL: [SmcRule; RULES] = rules(STARTS, &[]);
+    const STARTS: &List<u32, MAX_STARTS> = &starting(PROCESSORS);
+    const ALL: [SmcRule; RULES] = rules(STARTS.as_slice(), &[]);
 
     /// What the host may call.
-    pub const POLICY: SmcPolicy = SmcPolicy {
-        rules: &ALL,
-        passing_owners: &[],
-    };
+    pub const POLICY: SmcPolicy = policy(&ALL);
 }
 
 /// SDM845's (`sdm845-cheza.dtsi`).
 pub mod sdm845 {
-    use super::{RULES, RemoteProcessor, SmcPolicy, SmcRule, processor, rules};
+    use super::{List, MAX_STARTS, RULES, RemoteProcessor, SmcPolicy, SmcRule, policy, processor, rules, starting};
 
     /// Its remote processors. The modem is loaded by Linux, not by PAS, there.
     pub const PROCESSORS: &[RemoteProcessor] = &[
@@ -208,28 +227,22 @@ pub mod sdm845 {
         },
     ];
 
-    const STARTS: &[u32] = &[9];
-    const ALL: [SmcRule; RULES] = rules(STARTS, &[]);
+    const STARTS: &List<u32, MAX_STARTS> = &starting(PROCESSORS);
+    const ALL: [SmcRule; RULES] = rules(STARTS.as_slice(), &[]);
 
     /// What the host may call.
-    pub const POLICY: SmcPolicy = SmcPolicy {
-        rules: &ALL,
-        passing_owners: &[],
-    };
+    pub const POLICY: SmcPolicy = policy(&ALL);
 }
 
 /// SoCs of which no public tree says which streams remote processors have at EL2 (SM8250, SM8550, SM8650, APQ8016): none may
 /// be started.
 pub mod unknown {
-    use super::{RULES, SmcPolicy, SmcRule, rules};
+    use super::{RULES, SmcPolicy, SmcRule, policy, rules};
 
     const ALL: [SmcRule; RULES] = rules(&[], &[]);
 
     /// What the host may call.
-    pub const POLICY: SmcPolicy = SmcPolicy {
-        rules: &ALL,
-        passing_owners: &[],
-    };
+    pub const POLICY: SmcPolicy = policy(&ALL);
 }
 
 #[cfg(test)]

@@ -3,17 +3,17 @@
 //! Where a line says nothing else, it is from the device tree `sm8650-hdk` of Linux 6.12. Never run on silicon.
 
 use crate::description::{
-    Block, CmdDb, Cpus, Llcc, Master, Pdc, Reserved, Rsc, Scm, SerialKind, SmmuUnit, SocDescription, Timer, Tlmm,
-    Withheld, count_streams, ppi, reg, reserved, spi, streams,
+    Block, Cpus, Llcc, Master, Reserved, SerialKind, SmmuUnit, SocDescription, Tlmm, Withheld, count_streams, ppi, reg,
+    reserved, spi, streams,
 };
 use crate::family::{
-    DEBUG_V9, GICR_STRIDE_V4, HIGH, LOW, TBUS, apps_smmu, geni_uart, gicv3, gpu_smmu, group, master, qtimer, serial,
-    stream, wrapper,
+    DEBUG_V9, GICR_STRIDE_V4, GPU, HIGH, LOW, TBUS, TIMER, apps_smmu, cmd_db, geni_uart, gicv3, gpu_smmu, group,
+    master, pdc, qtimer, rsc, scm, serial, stream, wrapper,
 };
 use crate::secure;
 use leasehold_drivers::gpio::tlmm::{Config, Placement, Target};
+use leasehold_drivers::llcc;
 use leasehold_drivers::smmu::v2::{Streams, Walks};
-use leasehold_drivers::{llcc, rpmh};
 use leasehold_memory_map::Kept;
 
 /// Who is behind the application subsystem's SMMU, in use on a board or not.
@@ -132,16 +132,7 @@ const SMMUS: &[SmmuUnit] = &[
 ];
 
 const WITHHELD: &[Withheld] = &[
-    // With its clock controller, which has its power switch, its management unit, and their SMMU.
-    Withheld {
-        name: "GPU",
-        registers: &[reg(0x03d0_0000, 0x10_0000)],
-        nodes: &[
-            Kept::Path("/soc@0/gpu@3d00000"),
-            Kept::Path("/soc@0/clock-controller@3d90000"),
-            Kept::Path("/soc@0/iommu@3da0000"),
-        ],
-    },
+    GPU,
     Withheld {
         name: "GMU",
         registers: &[reg(0x0b28_0000, 0x1_0000)],
@@ -180,9 +171,7 @@ pub const SM8650: SocDescription = SocDescription {
         )],
         &[ppi(9, LOW)],
     ),
-    timer: Timer {
-        block: Block::new("/timer", &[], &[ppi(13, LOW), ppi(14, LOW), ppi(11, LOW), ppi(10, LOW)]),
-    },
+    timer: TIMER,
     qtimer: qtimer(
         "/soc@0/timer@17420000",
         &[reg(0x1742_0000, 0x1000)],
@@ -254,13 +243,9 @@ pub const SM8650: SocDescription = SocDescription {
             ecc: llcc::Ecc::Open,
         },
     }),
-    pdc: Some(Pdc {
-        block: Block::new(
-            "/soc@0/interrupt-controller@b220000",
-            &[reg(0x0b22_0000, 0x3_0000), reg(0x1740_00f0, 0x64)],
-            &[],
-        ),
-        ranges: &[
+    pdc: Some(pdc(
+        &[reg(0x0b22_0000, 0x3_0000), reg(0x1740_00f0, 0x64)],
+        &[
             (0, 480, 94),
             (94, 609, 31),
             (125, 63, 1),
@@ -268,37 +253,22 @@ pub const SM8650: SocDescription = SocDescription {
             (138, 251, 5),
             (143, 244, 4),
         ],
-    }),
-    rsc: Some(Rsc {
-        block: Block::new(
-            "/soc@0/rsc@17a00000",
-            &[
-                reg(0x17a0_0000, 0x1_0000),
-                reg(0x17a1_0000, 0x1_0000),
-                reg(0x17a2_0000, 0x1_0000),
-                reg(0x17a3_0000, 0x1_0000),
-            ],
-            &[spi(3, HIGH), spi(4, HIGH), spi(5, HIGH)],
-        ),
-        config: rpmh::rsc::Config {
-            drv: 2,
-            sets_at: 0xd00,
-            set_stride: 672,
-        },
-    }),
-    cmd_db: Some(CmdDb {
-        block: Block::new(
-            "/reserved-memory/aop-cmd-db@81c60000",
-            &[reg(0x81c6_0000, 0x2_0000)],
-            &[],
-        ),
-    }),
+    )),
+    rsc: Some(rsc(
+        "/soc@0/rsc@17a00000",
+        &[
+            reg(0x17a0_0000, 0x1_0000),
+            reg(0x17a1_0000, 0x1_0000),
+            reg(0x17a2_0000, 0x1_0000),
+            reg(0x17a3_0000, 0x1_0000),
+        ],
+    )),
+    cmd_db: Some(cmd_db(
+        "/reserved-memory/aop-cmd-db@81c60000",
+        &[reg(0x81c6_0000, 0x2_0000)],
+    )),
     ps_hold: None,
-    scm: Scm {
-        block: Block::new("/firmware/scm", &[], &[]),
-        compatible: "qcom,scm-sm8650",
-        policy: secure::unknown::POLICY,
-    },
+    scm: scm("qcom,scm-sm8650", secure::unknown::POLICY),
     // Where the trees have nodes; gaps of up to 4 MiB are closed.
     windows: &[
         reg(0x0010_0000, 0x9c_2000),

@@ -5,13 +5,8 @@ use crate::id::VmId;
 use crate::machine::Machine;
 use crate::ownership::{Ownership, OwnershipError};
 use leasehold_hal::SmcRegisters;
+use leasehold_hal::scm::{IN_REGISTERS, MAX_ARGUMENTS};
 use leasehold_memory_map::{Address, Ipa};
-
-/// The most arguments (Linux `drivers/firmware/qcom/qcom_scm.h`, MAX_QCOM_SCM_ARGS).
-pub(super) const MAX: usize = 10;
-
-/// How many are in registers; from the last of them on they are in memory if there are more.
-pub(super) const IN_REGISTERS: usize = 4;
 
 /// Bit 30 of a function id: arguments of 64 bits (DEN0028 section 2.5).
 const WIDE: u64 = 1 << 30;
@@ -38,7 +33,7 @@ impl<M: Machine, C: CallMemory, const LEASES: usize, const VMS: usize> Reader<'_
 /// The arguments of a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arguments {
-    values: [u64; MAX],
+    values: [u64; MAX_ARGUMENTS],
     count: usize,
     pub(super) wide: bool,
 }
@@ -50,12 +45,12 @@ impl Arguments {
         reader: &Reader<'_, M, C, LEASES, VMS>,
     ) -> Result<Self, Refusal> {
         let count = (x[1] & 0xf) as usize;
-        if count > MAX {
+        if count > MAX_ARGUMENTS {
             return Err(Refusal::Description(x[1]));
         }
         let wide = x[0] & WIDE != 0;
         let narrow = |value: u64| if wide { value } else { u64::from(value as u32) };
-        let mut values = [0; MAX];
+        let mut values = [0; MAX_ARGUMENTS];
         for (value, register) in values.iter_mut().zip(&x[2..]).take(IN_REGISTERS.min(count)) {
             *value = narrow(*register);
         }

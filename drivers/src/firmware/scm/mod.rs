@@ -14,17 +14,12 @@ pub use assign::{AssignConfig, MAX_RANGES, NewOwner, Perms, ScmMemory, vmid};
 
 use crate::cpu;
 use crate::mmio::Io;
-use leasehold_hal::{Firmware, SmcRegisters, scm};
+use leasehold_hal::scm::{self, IN_REGISTERS, MAX_ARGUMENTS};
+use leasehold_hal::{Firmware, SmcRegisters};
 use leasehold_memory_map::{Address, PAGE_SIZE, PhysAddr, PhysRange};
 
 /// Bytes of the memory in which arguments are passed, aligned to as many.
 pub const ARGUMENT_BYTES: usize = PAGE_SIZE as usize;
-
-/// The most arguments of a call (Linux `qcom_scm.h`, MAX_QCOM_SCM_ARGS).
-pub const MAX_ARGUMENTS: usize = 10;
-
-/// How many arguments are in registers; from the last of them on they are in memory if there are more.
-const IN_REGISTERS: usize = 4;
 
 /// How often a call that was interrupted, or that waits, is taken up again before it is left for later.
 const RESUMES: u32 = 64;
